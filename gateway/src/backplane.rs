@@ -1,0 +1,3 @@
+//! What the replicas of a room share. One trait, two implementations: `memory` and `redis`.
+
+pub mod publisher;

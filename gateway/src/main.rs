@@ -1,0 +1,2 @@
+//! Starts a gateway.
+fn main() {}

@@ -1,0 +1,125 @@
+//! Every metric of the gateway, named in one place. All begin with `chatroom_gateway_`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Why a client was closed, as the WebSocket close code; `0` when no close frame was exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCode {
+    /// The close code.
+    pub code: u16,
+}
+
+/// Why a client was refused: the stable `code` of the problem document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReason {
+    /// The reason.
+    pub reason: &'static str,
+}
+
+/// How something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    /// `ok` or the kind of failure.
+    pub result: &'static str,
+}
+
+/// The handles; cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Sockets held now.
+    pub connections: Gauge,
+    /// Connections ever accepted.
+    pub connections_accepted: Counter,
+    /// Connections ended, by close code.
+    pub closes: Family<ByCode, Counter>,
+    /// Requests refused before the upgrade, by reason.
+    pub refusals: Family<ByReason, Counter>,
+    /// Messages received from clients.
+    pub messages_received: Counter,
+    /// Bytes of those messages.
+    pub bytes_received: Counter,
+    /// Messages handed to the room, by result.
+    pub publishes: Family<ByResult, Counter>,
+    /// Seconds from handing a message over until its place in the order is known.
+    pub publish_seconds: Latency,
+    /// Messages taken from the room in order.
+    pub messages_delivered: Counter,
+    /// Frames written to clients.
+    pub deliveries: Counter,
+    /// Holes in the order that were repaired from the log.
+    pub holes_repaired: Counter,
+    /// Holes that could not be repaired: clients were told.
+    pub positions_lost: Counter,
+    /// Whether Redis answers (1) or not (0).
+    pub redis_connected: Gauge,
+    /// Connections made to Redis.
+    pub redis_connects: Counter,
+    /// Leases asked for, by result.
+    pub leases: Family<ByResult, Counter>,
+    /// Connections of dead gateways that this one swept up.
+    pub swept: Counter,
+    /// Ends of connections that wait to be written to Redis.
+    pub ends_waiting: Gauge,
+    /// People in the room, as of the last lease.
+    pub online: Gauge,
+    /// Whether the gateway is draining.
+    pub draining: Gauge,
+    /// Whether the gateway is isolated.
+    pub isolated: Gauge,
+    /// Hot settings that could not be taken over.
+    pub reload_failures: Counter,
+    /// Whether the hot settings in force are the ones on disk (1) or the last good ones (0).
+    pub settings_current: Gauge,
+}
+
+/// A histogram of seconds from 100 µs to 13 s.
+#[derive(Clone, Debug)]
+pub struct Latency(pub Histogram);
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(0.0001, 2.0, 18)))
+    }
+}
+
+impl Metrics {
+    /// Makes the metrics and the registry that `/metrics` writes out.
+    #[must_use]
+    pub fn new() -> (Self, Registry) {
+        let metrics = Self::default();
+        let mut registry = Registry::with_prefix("chatroom_gateway");
+        let m = metrics.clone();
+        registry.register("connections", "Sockets held now", m.connections);
+        registry.register("connections_accepted", "Connections ever accepted", m.connections_accepted);
+        registry.register("closes", "Connections ended, by close code (0: none was exchanged)", m.closes);
+        registry.register("refusals", "Requests refused before the upgrade, by reason", m.refusals);
+        registry.register("messages_received", "Messages received from clients", m.messages_received);
+        registry.register("received_bytes", "Bytes of the messages received from clients", m.bytes_received);
+        registry.register("publishes", "Messages handed to the room, by result", m.publishes);
+        registry.register(
+            "publish_seconds",
+            "From handing a message over until its place is known",
+            m.publish_seconds.0,
+        );
+        registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
+        registry.register("deliveries", "Frames written to clients", m.deliveries);
+        registry.register("holes_repaired", "Holes in the order that were repaired from the log", m.holes_repaired);
+        registry.register("positions_lost", "Holes that could not be repaired; clients were told", m.positions_lost);
+        registry.register("redis_connected", "Whether Redis answers", m.redis_connected);
+        registry.register("redis_connects", "Connections made to Redis", m.redis_connects);
+        registry.register("leases", "Leases asked for, by result", m.leases);
+        registry.register("swept", "Connections of dead gateways that this one swept up", m.swept);
+        registry.register("ends_waiting", "Ends of connections that wait to be written", m.ends_waiting);
+        registry.register("online", "People in the room as of the last lease", m.online);
+        registry.register("draining", "Whether the gateway is draining", m.draining);
+        registry.register("isolated", "Whether the gateway is isolated", m.isolated);
+        registry.register("settings_reload_failures", "Hot settings that could not be taken over", m.reload_failures);
+        registry.register("settings_current", "Whether the hot settings on disk are in force", m.settings_current);
+        (metrics, registry)
+    }
+}
