@@ -1,0 +1,3 @@
+//! The tool `chatroom`: what can be done with a ChatRoom without a cluster.
+
+pub mod local;
