@@ -171,6 +171,14 @@ impl ChatClient {
         }
     }
 
+    /// Reads until the connection ends, in whatever way.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn reads_until_the_end(&mut self) {
+        while !matches!(self.next().await, Received::Closed(_)) {}
+    }
+
     /// Leaves with a close frame and waits for the answer.
     pub async fn leave(mut self) {
         let _ = self.stream.close(None).await;

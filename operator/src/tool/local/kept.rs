@@ -20,7 +20,7 @@ use super::say;
 const BEFORE_RESTART: Duration = Duration::from_secs(1);
 
 /// Makes the command of a child anew for each start.
-pub type MakeCommand = Box<dyn Fn() -> Command + Send>;
+pub type MakeCommand = Box<dyn Fn() -> Command + Send + Sync>;
 
 /// A child that ended although nobody asked it to.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ async fn keep(
         let Some(how) = how else { return };
         // Nobody listens any more only when the run is over.
         let _ = ended.send(Ended { name: kind.name.clone(), how }).await;
-        let stopped = wishes.wait_for(|wish| *wish != Wish::Run);
+        let stopped = wished(&mut wishes, |wish| wish != Wish::Run);
         if tokio::time::timeout(BEFORE_RESTART, stopped).await.is_ok() {
             return;
         }
@@ -132,14 +132,13 @@ async fn watch_over(
 ) -> Option<String> {
     let unasked = tokio::select! {
         status = child.wait() => Some(describe(status)),
-        // An error is a dropped handle: then the run is over as well.
-        _ = wishes.wait_for(|wish| *wish != Wish::Run) => None,
+        () = wished(wishes, |wish| wish != Wish::Run) => None,
     };
     if unasked.is_none() {
         drop(child.stdin.take());
         tokio::select! {
             _ = child.wait() => {}
-            _ = wishes.wait_for(|wish| *wish == Wish::Kill) => kill(&mut child, kind, "as asked").await,
+            () = wished(wishes, |wish| wish == Wish::Kill) => kill(&mut child, kind, "as asked").await,
             () = tokio::time::sleep(kind.grace) => kill(&mut child, kind, "its time is over").await,
         }
     }
@@ -147,6 +146,11 @@ async fn watch_over(
     let words = async { while logs.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(1), words).await;
     unasked
+}
+
+/// Waits for a wish; a dropped handle is the wish for everything to be over.
+async fn wished(wishes: &mut watch::Receiver<Wish>, fits: impl Fn(Wish) -> bool) {
+    let _ = wishes.wait_for(|wish| fits(*wish)).await;
 }
 
 async fn kill(child: &mut Child, kind: &Kind, why: &str) {
