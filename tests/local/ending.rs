@@ -77,7 +77,7 @@ async fn no_credential_stands_where_others_can_read_it() {
 
 /// The private directory of a run, from the command line of one of its gateways.
 fn run_directory(gateway: u32) -> PathBuf {
-    let bytes = std::fs::read(format!("/proc/{gateway}/cmdline")).unwrap();
+    let bytes = std::fs::read(format!("/proc/{gateway}/cmdline")).expect("a running process has a command line");
     let words: Vec<_> = bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     let at = words.iter().position(|word| word == "--cold-file").expect("a gateway is told its files");
     PathBuf::from(&words[at + 1]).parent().and_then(|cold| cold.parent()).expect("cold/cold.yaml").to_owned()

@@ -4,7 +4,9 @@ use chatroom_tests::chat::{ChatClient, Received};
 use chatroom_tests::http;
 use chatroom_tests::wait::{SOON, until};
 
-use crate::run::{LocalRoom, count_becomes, with_count};
+use chatroom_tests::conversation::{count_becomes, with_count};
+
+use crate::run::LocalRoom;
 
 #[tokio::test]
 async fn two_clients_hear_each_other_with_the_count_and_not_themselves() {

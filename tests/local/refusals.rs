@@ -103,7 +103,7 @@ async fn refused_by(program: &Path, words: &[&str], expected: &[&str]) -> String
 
 fn write(directory: &TempDir, manifest: &str) -> PathBuf {
     let path = directory.path().join("room.yaml");
-    std::fs::write(&path, manifest).unwrap();
+    std::fs::write(&path, manifest).expect("a fresh directory can be written to");
     path
 }
 

@@ -1,11 +1,10 @@
 //! A room that `chatroom local` runs for a test.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use chatroom_tests::chat::{ChatClient, Received};
+use chatroom_tests::chat::ChatClient;
 use chatroom_tests::process::Process;
-use chatroom_tests::wait::{SOON, until};
+use chatroom_tests::wait::SOON;
 use chatroom_tests::{binaries, ports, repository};
 use serde::Deserialize;
 
@@ -63,36 +62,4 @@ impl LocalRoom {
 /// The sample room of the README.
 pub(crate) fn sample() -> PathBuf {
     repository::root().join("deploy/samples/lobby.yaml")
-}
-
-/// What the sample room makes of a text while `online` people are in it.
-pub(crate) fn with_count(text: &str, online: usize) -> String {
-    format!("{text}(===Online people:{online}===)")
-}
-
-/// Lets `speaker` say something until `listener` hears it with this count.
-pub(crate) async fn count_becomes(
-    online: usize,
-    speaker: &mut ChatClient,
-    listener: &mut ChatClient,
-    deadline: Duration,
-) {
-    let mut round = 0;
-    until(&format!("{online} people are counted"), deadline, async || {
-        round += 1;
-        let text = format!("count {online}, {round}");
-        speaker.say(&text).await;
-        let expected = with_count(&text, online);
-        // A message may be late, or may have been swallowed by the fault under test: then the next round is asked.
-        while let Some(received) = listener.next_within(Duration::from_secs(1)).await {
-            match received {
-                Received::Text(heard) if heard == expected => return Ok(()),
-                Received::Text(heard) if heard.starts_with(&format!("{text}(")) => return Err(heard),
-                Received::Text(_) | Received::Binary(_) => {}
-                Received::Closed(code) => panic!("{listener} was closed with {code:?}"),
-            }
-        }
-        Err(format!("nothing of {text:?}"))
-    })
-    .await;
 }

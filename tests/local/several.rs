@@ -5,7 +5,9 @@ use chatroom_tests::ports;
 use chatroom_tests::redis_server::RedisServer;
 use chatroom_tests::wait::SOON;
 
-use crate::run::{LocalRoom, count_becomes, with_count};
+use chatroom_tests::conversation::{count_becomes, with_count};
+
+use crate::run::LocalRoom;
 
 /// Messages that each client says.
 const SAID: usize = 20;

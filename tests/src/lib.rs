@@ -5,6 +5,7 @@
 
 pub mod binaries;
 pub mod chat;
+pub mod conversation;
 pub mod environment;
 pub mod http;
 pub mod ports;
