@@ -141,7 +141,7 @@ fn files_of(room: &str) -> Vec<String> {
     let folder = root.join(room.strip_suffix("/lib").unwrap_or(room));
     let mut files = Vec::new();
     if root.join(&parent).is_file() {
-        files.push(parent.clone());
+        files.push(parent);
     }
     if folder.is_dir() {
         files.extend(repository::files_with_extension(&folder, "rs").iter().map(|path| repository::relative(path)));

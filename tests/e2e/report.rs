@@ -11,13 +11,13 @@ const LOG_LINES: i64 = 60;
 
 /// Prints all of it; what cannot be asked for is left out, as the test has failed already.
 pub(crate) async fn tell_everything(world: &World) {
-    println!("--- namespace {}", world.namespace);
+    eprintln!("--- namespace {}", world.namespace);
     for room in world.rooms().list(&ListParams::default()).await.into_iter().flatten() {
-        println!("--- room {}\n{}", room.name_any(), serde_yaml::to_string(&room).unwrap_or_default());
+        eprintln!("--- room {}\n{}", room.name_any(), serde_yaml::to_string(&room).unwrap_or_default());
     }
     for event in world.api::<Event>().list(&ListParams::default()).await.into_iter().flatten() {
         let about = event.involved_object;
-        println!(
+        eprintln!(
             "event {} {}/{}: {} {}",
             event.type_.unwrap_or_default(),
             about.kind.unwrap_or_default(),
@@ -27,11 +27,11 @@ pub(crate) async fn tell_everything(world: &World) {
         );
     }
     for pod in world.api::<Pod>().list(&ListParams::default()).await.into_iter().flatten() {
-        println!("--- pod {}\n{}", pod.name_any(), serde_yaml::to_string(&pod.status).unwrap_or_default());
+        eprintln!("--- pod {}\n{}", pod.name_any(), serde_yaml::to_string(&pod.status).unwrap_or_default());
         for previous in [false, true] {
             let parameters = LogParams { previous, tail_lines: Some(LOG_LINES), ..LogParams::default() };
             if let Ok(log) = world.api::<Pod>().logs(&pod.name_any(), &parameters).await {
-                println!("--- log of {}{}\n{log}", pod.name_any(), if previous { ", before its restart" } else { "" });
+                eprintln!("--- log of {}{}\n{log}", pod.name_any(), if previous { ", before its restart" } else { "" });
             }
         }
     }

@@ -52,7 +52,8 @@ pub(crate) async fn in_namespace(name: &str, test: impl AsyncFnOnce(&World)) {
     let namespace =
         namespaces.create(&PostParams::default(), &wanted).await.expect("a namespace can be made").name_any();
     let world = World { client, namespace };
-    let outcome = AssertUnwindSafe(test(&world)).catch_unwind().await;
+    // Boxed: a test's future is as large as everything it does.
+    let outcome = AssertUnwindSafe(Box::pin(test(&world))).catch_unwind().await;
     if outcome.is_err() {
         tell_everything(&world).await;
     }
