@@ -93,14 +93,9 @@ mod tests {
     #[test]
     fn the_help_says_where_a_value_can_come_from() {
         let help = Arguments::command().render_long_help().to_string();
-        for name in [
-            env::COLD_FILE,
-            env::HOT_FILE,
-            env::REDIS_DIRECTORY,
-            env::POD_NAME,
-            env::POD_UID,
-            env::TEMPLATE_HASH,
-        ] {
+        for name in
+            [env::COLD_FILE, env::HOT_FILE, env::REDIS_DIRECTORY, env::POD_NAME, env::POD_UID, env::TEMPLATE_HASH]
+        {
             assert!(help.contains(name), "{name}");
         }
         assert!(help.contains("Exit codes"));

@@ -143,7 +143,10 @@ mod checks {
     impl Settings for Hot {
         fn check(&self) -> Result<(), Problem> {
             if EnvFilter::try_new(&self.log_filter).is_err() {
-                return Err(Problem::new("logFilter", "a filter such as `info` or `info,chatroom_gateway::http=debug`"));
+                return Err(Problem::new(
+                    "logFilter",
+                    "a filter such as `info` or `info,chatroom_gateway::http=debug`",
+                ));
             }
             for (index, origin) in self.allowed_origins.iter().flatten().enumerate() {
                 if origin != "null" && !is_origin(origin) {

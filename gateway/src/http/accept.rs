@@ -113,10 +113,8 @@ pub async fn run<E: Entrance>(listener: TcpListener, front: Arc<Front<E>>, max_p
 
 /// What an accepted socket should do. A kernel that refuses one of these serves the client all the same.
 fn tune(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15))
-        .with_retries(4);
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
     let socket = SockRef::from(stream);
     let results = [
         stream.set_nodelay(true),

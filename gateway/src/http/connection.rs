@@ -105,8 +105,8 @@ pub async fn serve<E: Entrance>(front: &Front<E>, mut stream: TcpStream, peer: S
 }
 
 async fn open(stream: &mut TcpStream, patience: &Patience) -> Opening {
-    // The HTTP library starts its clock with the first byte: a client that says nothing at all would stay for ever.
-    if !matches!(timeout(patience.first_byte, stream.readable()).await, Ok(Ok(()))) {
+    // A look at one byte, so that no buffer is held for those who say nothing. (`readable()` may say yes too early.)
+    if !matches!(timeout(patience.first_byte, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return Opening::Gone;
     }
     match timeout(patience.head, read_head(stream)).await {
@@ -151,16 +151,15 @@ async fn exchange<E: Entrance>(
                     *admitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
                     response
                 }
-                Outcome::Page(response) => response,
+                Outcome::Page(response) => last(response),
                 Outcome::Refused(refusal) => {
                     front.metrics.refusals.get_or_create(&ByReason { reason: refusal.code() }).inc();
-                    refusal.response(random_retry_after())
+                    last(refusal.response(random_retry_after()))
                 }
             })
         }
     });
     let connection = http1::Builder::new()
-        .keep_alive(false)
         .timer(TokioTimer::new())
         .header_read_timeout(front.patience.head)
         .max_buf_size(MAX_HEAD_BYTES)
@@ -176,6 +175,13 @@ async fn exchange<E: Entrance>(
         Some(ticket) => front.entrance.start(ticket, stream, [read_buf, prefix].concat().into()),
         None => linger(stream, front.patience.linger).await,
     }
+}
+
+/// Says that the connection ends with this answer, as all do that are no "yes". (The library could say so by itself,
+/// but would then say it in a 101 as well.)
+fn last(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Lets the client read its answer: says that no more comes, and throws away what it still sends.
@@ -200,9 +206,9 @@ async fn answer<E: Entrance>(front: &Front<E>, request: &Parts, peer: SocketAddr
     match guard::examine(request, &front.routes) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(Asked::Page) => Outcome::Page(front.page.response()),
-        Ok(Asked::Upgrade(upgrade)) => let_in(front, upgrade, &request.headers, peer)
-            .await
-            .unwrap_or_else(Outcome::Refused),
+        Ok(Asked::Upgrade(upgrade)) => {
+            let_in(front, upgrade, &request.headers, peer).await.unwrap_or_else(Outcome::Refused)
+        }
     }
 }
 

@@ -197,11 +197,8 @@ mod tests {
     #[test]
     fn the_key_of_the_rfc_gets_the_answer_of_the_rfc() {
         let asked = examine(&handshake_with(&[]), &routes(false));
-        let expected = Upgrade {
-            accept_key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".into(),
-            subprotocols: Vec::new(),
-            origin: None,
-        };
+        let expected =
+            Upgrade { accept_key: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".into(), subprotocols: Vec::new(), origin: None };
         assert_eq!(asked, Ok(Asked::Upgrade(expected)));
     }
 
@@ -219,10 +216,7 @@ mod tests {
             (&[("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA")], "bad_handshake"),
             (&[("sec-websocket-key", &long)], "bad_handshake"),
             (
-                &[
-                    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                ],
+                &[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")],
                 "bad_handshake",
             ),
             (&[("sec-websocket-version", "")], "websocket_version"),
@@ -297,11 +291,7 @@ mod tests {
         for method in [Method::POST, Method::HEAD, Method::OPTIONS, Method::CONNECT, Method::PUT] {
             let mut parts = handshake_with(&[("content-length", "5")]);
             parts.method = method.clone();
-            assert_eq!(
-                examine(&parts, &routes(false)),
-                Err(Refusal::MethodNotAllowed { head: false }),
-                "{method}"
-            );
+            assert_eq!(examine(&parts, &routes(false)), Err(Refusal::MethodNotAllowed { head: false }), "{method}");
         }
     }
 

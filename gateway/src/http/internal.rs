@@ -106,11 +106,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_gateway_that_cannot_take_clients_lives_and_says_why() {
-        for (openness, code) in [
-            (Openness::Joining, "joining"),
-            (Openness::Isolated, "isolated"),
-            (Openness::Draining, "draining"),
-        ] {
+        for (openness, code) in
+            [(Openness::Joining, "joining"), (Openness::Isolated, "isolated"), (Openness::Draining, "draining")]
+        {
             assert_eq!(ask(openness, "/livez").await.0, StatusCode::OK);
             let (status, media, body) = ask(openness, "/readyz").await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);

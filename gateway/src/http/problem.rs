@@ -149,9 +149,8 @@ impl Refusal {
             }
             Self::UpgradeRequired | Self::WebSocketVersion => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                // RFC 9110 (7.8) wants `upgrade` wherever Upgrade is sent; `close` because no answer of this port
-                // keeps the connection.
-                headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
+                // RFC 9110 (7.8) wants it wherever Upgrade is sent.
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
@@ -203,7 +202,7 @@ mod tests {
         assert_eq!(Refusal::MethodNotAllowed { head: false }.response(1).headers()[ALLOW], "GET");
         let upgrade = Refusal::UpgradeRequired.response(1);
         assert_eq!(upgrade.headers()[UPGRADE], "websocket");
-        assert_eq!(upgrade.headers()[CONNECTION], "upgrade, close");
+        assert_eq!(upgrade.headers()[CONNECTION], "upgrade");
         assert_eq!(Refusal::WebSocketVersion.response(1).headers()[SEC_WEBSOCKET_VERSION], "13");
     }
 
