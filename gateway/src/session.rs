@@ -1,5 +1,7 @@
 //! One connection's life, from "yes" to its end.
 
+mod machine;
+
 use bytes::Bytes;
 use tokio::net::TcpStream;
 

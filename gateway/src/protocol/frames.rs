@@ -106,6 +106,12 @@ impl Decoder {
         self.frame.is_some() || self.message.is_some() || !self.header.is_empty()
     }
 
+    /// Whether the client said its last word: a close frame, or something that cannot be understood.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// Bytes of memory it owns beside itself.
     #[must_use]
     pub fn memory(&self) -> usize {
