@@ -13,8 +13,8 @@ use chatroom_settings::Broadcast;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use self::member::{Member, Missed, Pending};
 use self::log::Log;
+pub use self::member::{Member, Missed, Pending};
 use crate::id::ConnectionId;
 use crate::message::RoomMessage;
 use crate::protocol::Raw;

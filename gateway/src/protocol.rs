@@ -2,10 +2,10 @@
 //!
 //! Knows no socket, no runtime and no clock: bytes and times come in as arguments, so everything here can be replayed.
 
+pub mod batch;
+pub mod close;
 pub mod frames;
 pub mod rates;
-pub mod close;
-pub mod batch;
 pub mod raw;
 
 pub use batch::{Batch, Run};

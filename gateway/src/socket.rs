@@ -5,8 +5,8 @@
 //! by itself is bounded: the rest of one read, the message that is unfinished, the rest of one frame half sent, one
 //! ping, one pong and one close frame.
 
-mod outbox;
 mod ending;
+mod outbox;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -91,14 +91,14 @@ impl Socket {
         Self { stream, decoder: Decoder::default(), unread: read_ahead, rest: Bytes::new(), outbox: Outbox::default() }
     }
 
-    /// Waits until there is something to read (if `reading`) or room for what waits to be written.
-    pub async fn ready(&self, reading: bool) {
+    /// Waits until there is something to read (if `reading`) or room to write (if `writing`, and always while the socket itself
+    /// has something to write).
+    pub async fn ready(&self, reading: bool, writing: bool) {
         // The poll functions, not `readable()`: they take the place of the waker that the HTTP connection left behind,
         // and with it the memory of that connection.
         poll_fn(|context| {
-            let readable =
-                reading && (!self.unread.is_empty() || self.stream.poll_read_ready(context).is_ready());
-            let writable = self.has_output() && self.stream.poll_write_ready(context).is_ready();
+            let readable = reading && (!self.unread.is_empty() || self.stream.poll_read_ready(context).is_ready());
+            let writable = (writing || self.has_output()) && self.stream.poll_write_ready(context).is_ready();
             if readable || writable { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -169,7 +169,9 @@ impl Socket {
     pub fn try_write(&mut self, runs: &[Run]) -> io::Result<Wrote> {
         let control = self.outbox.frames();
         let mut slices = Vec::with_capacity(2 + runs.len());
-        slices.extend([&self.rest, &control].into_iter().filter(|bytes| !bytes.is_empty()).map(|bytes| IoSlice::new(bytes)));
+        slices.extend(
+            [&self.rest, &control].into_iter().filter(|bytes| !bytes.is_empty()).map(|bytes| IoSlice::new(bytes)),
+        );
         slices.extend(runs.iter().map(|run| IoSlice::new(run.bytes())));
         if slices.is_empty() {
             return Ok(Wrote::default());

@@ -41,7 +41,7 @@ impl Socket {
         while self.has_output() {
             self.try_write(&[])?;
             if self.has_output() {
-                self.ready(false).await;
+                self.ready(false, true).await;
             }
         }
         let mut looks = LAST_LOOKS;
@@ -55,7 +55,7 @@ impl Socket {
             }
             match self.try_next(limit) {
                 Received::Gone => return Ok(()),
-                Received::Nothing => self.ready(true).await,
+                Received::Nothing => self.ready(true, false).await,
                 _ => {
                     looks = looks.checked_sub(1).ok_or(io::ErrorKind::QuotaExceeded)?;
                     consume_budget().await;

@@ -55,9 +55,9 @@ fn messages_come_out_as_they_were_said() {
 
 #[test]
 fn fragments_become_one_message_with_control_frames_between() {
-    let bytes = [frame(0x01, b"hel"), frame(0x89, b"?"), frame(0x00, b""), frame(0x8A, b""), frame(0x80, b"lo")].concat();
-    let expected =
-        vec![Event::Fragment(3), Event::Ping("?".into()), Event::Fragment(0), Event::Pong, text("hello")];
+    let bytes =
+        [frame(0x01, b"hel"), frame(0x89, b"?"), frame(0x00, b""), frame(0x8A, b""), frame(0x80, b"lo")].concat();
+    let expected = vec![Event::Fragment(3), Event::Ping("?".into()), Event::Fragment(0), Event::Pong, text("hello")];
     assert_eq!(decode(&bytes, usize::MAX), (expected, None));
 }
 
