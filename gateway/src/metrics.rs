@@ -53,6 +53,8 @@ pub struct Metrics {
     pub messages_delivered: Counter,
     /// Frames written to clients.
     pub deliveries: Counter,
+    /// Batches that found the queue before delivery full: a hole that the log fills.
+    pub bus_overflows: Counter,
     /// Holes in the order that were repaired from the log.
     pub holes_repaired: Counter,
     /// Holes that could not be repaired: clients were told.
@@ -110,6 +112,7 @@ impl Metrics {
             m.publish_seconds.0,
         );
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
+        registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);
         registry.register("holes_repaired", "Holes in the order that were repaired from the log", m.holes_repaired);
         registry.register("positions_lost", "Holes that could not be repaired; clients were told", m.positions_lost);
