@@ -85,6 +85,9 @@ pub enum AdmitError {
     /// The gateway is letting its clients go.
     #[error("the gateway is draining")]
     Draining,
+    /// All sockets that the pod may hold are taken.
+    #[error("the gateway is full")]
+    Full,
 }
 
 impl Sessions {
@@ -109,12 +112,13 @@ impl Sessions {
     /// # Errors
     /// See [`AdmitError`].
     pub async fn admit(&self, request: ClientRequest) -> Result<Ticket, AdmitError> {
-        let Inner { hub, roster, membership, table, .. } = &*self.0;
+        let Inner { hot, hub, roster, membership, table, .. } = &*self.0;
         if membership.borrow().standing != Standing::Leased {
             return Err(AdmitError::Unavailable);
         }
         let id = roster.mint();
-        let place = table.place(id).ok_or(AdmitError::Draining)?;
+        let at_most = hot.borrow().limits.max_connections_per_pod as usize;
+        let place = table.place(id, at_most)?;
         let member = hub.join(id);
         // Before the call, not after it: the future may be dropped while nobody knows whether Redis took it.
         let registration = Registration { id, roster: roster.clone(), is_registered: true };
