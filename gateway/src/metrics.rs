@@ -39,6 +39,8 @@ pub struct Metrics {
     pub closes: Family<ByCode, Counter>,
     /// Requests refused before the upgrade, by reason.
     pub refusals: Family<ByReason, Counter>,
+    /// Sockets that could not be accepted, for want of file descriptors or memory.
+    pub accept_errors: Counter,
     /// Messages received from clients.
     pub messages_received: Counter,
     /// Bytes of those messages.
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub messages_delivered: Counter,
     /// Frames written to clients.
     pub deliveries: Counter,
+    /// Batches that found the queue before delivery full: a hole that the log fills.
+    pub bus_overflows: Counter,
     /// Holes in the order that were repaired from the log.
     pub holes_repaired: Counter,
     /// Holes that could not be repaired: clients were told.
@@ -98,6 +102,7 @@ impl Metrics {
         registry.register("connections_accepted", "Connections ever accepted", m.connections_accepted);
         registry.register("closes", "Connections ended, by close code (0: none was exchanged)", m.closes);
         registry.register("refusals", "Requests refused before the upgrade, by reason", m.refusals);
+        registry.register("accept_errors", "Sockets that could not be accepted", m.accept_errors);
         registry.register("messages_received", "Messages received from clients", m.messages_received);
         registry.register("received_bytes", "Bytes of the messages received from clients", m.bytes_received);
         registry.register("publishes", "Messages handed to the room, by result", m.publishes);
@@ -107,6 +112,7 @@ impl Metrics {
             m.publish_seconds.0,
         );
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
+        registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);
         registry.register("holes_repaired", "Holes in the order that were repaired from the log", m.holes_repaired);
         registry.register("positions_lost", "Holes that could not be repaired; clients were told", m.positions_lost);

@@ -1,10 +1,29 @@
 //! The connections of this gateway as the room knows them: registered before the client hears "yes", and ended for sure.
 
-use crate::id::ConnectionId;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tracing::debug;
+
+use super::Renew;
+use crate::backplane::{Backplane, BackplaneError, End, Entry, RegisterAnswer, RegisterMode};
+use crate::id::{ConnectionId, Incarnation};
+use crate::metrics::Metrics;
+
+/// How long an end that was acknowledged is remembered: longer than any replica lags behind that may take over.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Live connections a script while the registry is built anew.
+const REWRITE: usize = 500;
+/// Ends a script.
+const ENDS: usize = 100;
+/// Between two tries; the backplane itself waits for its connection.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// A handle; cloning shares the roster.
 #[derive(Clone, Debug)]
-pub struct Roster {}
+pub struct Roster(Arc<Shared>);
 
 /// Why a connection could not be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,24 +49,345 @@ pub struct Details {
     pub user_agent: Option<String>,
 }
 
+/// What happened to Redis, so that something has to be written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A new connection: what was in flight on the old one may have taken effect late.
+    Connection,
+    /// Another server, or data lost: what was acknowledged may be gone, and what was ended back.
+    Server,
+}
+
+#[derive(Debug)]
+struct Shared {
+    backplane: Arc<dyn Backplane>,
+    renew: Renew,
+    metrics: Metrics,
+    /// Ends that may wait, and ends that are remembered.
+    most: usize,
+    state: Mutex<State>,
+    work: Notify,
+    /// Ends that are not acknowledged.
+    outstanding: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct State {
+    incarnation: Incarnation,
+    live: HashMap<ConnectionId, String>,
+    waiting: VecDeque<Ended>,
+    /// Taken from `waiting`, not acknowledged.
+    in_flight: usize,
+    /// Acknowledged, oldest first.
+    remembered: VecDeque<(Instant, Ended)>,
+    /// Live connections that have to be written again.
+    rewrite: Vec<ConnectionId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    id: ConnectionId,
+    /// Whether its registration may take effect after its end: nobody knows what became of it.
+    doubtful: bool,
+}
+
+/// What the writer does next.
+enum Step {
+    Rewrite(Incarnation, Vec<Entry>),
+    Ends(Incarnation, Vec<Ended>),
+    /// Until then there is nothing to do.
+    Idle(Option<Instant>),
+}
+
 impl Roster {
+    pub(super) fn new(
+        backplane: Arc<dyn Backplane>,
+        incarnation: Incarnation,
+        most: usize,
+        renew: Renew,
+        metrics: &Metrics,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            backplane,
+            renew,
+            metrics: metrics.clone(),
+            most: most.max(1),
+            state: Mutex::new(State::new(incarnation)),
+            work: Notify::new(),
+            outstanding: watch::Sender::new(0),
+        }))
+    }
+
     /// A new ID under the incarnation of now.
     #[must_use]
     pub fn mint(&self) -> ConnectionId {
-        unimplemented!()
+        self.0.state().incarnation.random_connection()
     }
 
     /// Registers a connection; from then on it counts. Answers within the command time-out of the backplane.
     ///
+    /// Dropping the future ends the connection.
+    ///
     /// # Errors
     /// See [`RegisterError`]. The connection must then be refused; it does not have to be ended.
-    pub async fn register(&self, _id: ConnectionId, _details: Details) -> Result<(), RegisterError> {
-        unimplemented!()
+    pub async fn register(&self, id: ConnectionId, details: Details) -> Result<(), RegisterError> {
+        let details = serde_json::to_string(&details).expect("numbers and strings are always JSON");
+        let shared = &self.0;
+        {
+            let mut state = shared.state();
+            if state.incarnation != id.incarnation() {
+                return Err(RegisterError::Fenced);
+            }
+            // Ends pile up while Redis is away. A pod takes on no more than it can remember to take back.
+            if state.waiting.len() >= shared.most {
+                return Err(RegisterError::Unavailable);
+            }
+            state.live.insert(id, details.clone());
+        }
+        let attempt = Attempt { shared, id, doubtful: true };
+        let entries = vec![Entry { id, details }];
+        let outcome = shared.backplane.register(id.incarnation(), RegisterMode::Direct, entries).await;
+        attempt.is_over(outcome)
     }
 
     /// Ends a connection. Returns at once; the end is written as soon as Redis takes it, and written again after
     /// Redis changed under it. Idempotent.
-    pub fn end(&self, _id: ConnectionId) {
-        unimplemented!()
+    pub fn end(&self, id: ConnectionId) {
+        self.0.end(id, false);
+    }
+
+    /// Waits until every end is written, at most until the deadline. Answers how many are not.
+    pub async fn flush(&self, deadline: Instant) -> usize {
+        let mut outstanding = self.0.outstanding.subscribe();
+        let written = outstanding.wait_for(|outstanding| *outstanding == 0);
+        // Whether it was in time shows in what is left.
+        let _ = tokio::time::timeout_at(deadline.into(), written).await;
+        *self.0.outstanding.borrow()
+    }
+
+    /// Connections that are registered, or being registered.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.0.state().live.len()
+    }
+
+    /// The connections of the incarnation before belong to whoever sweeps it.
+    pub(super) fn start_anew(&self, incarnation: Incarnation) {
+        *self.0.state() = State::new(incarnation);
+        self.0.changed();
+    }
+
+    pub(super) fn changed(&self, change: Change) {
+        self.0.state().changed(change);
+        self.0.changed();
+    }
+
+    /// Writes what has to be written, one script after the other: so an end never overtakes its rewritten registration.
+    pub(super) async fn write(self) {
+        let shared = self.0;
+        loop {
+            let step = shared.state().next(Instant::now());
+            shared.report();
+            match step {
+                Step::Idle(until) => shared.rest(until).await,
+                Step::Rewrite(me, entries) => {
+                    let ids = entries.iter().map(|entry| entry.id).collect();
+                    let outcome = shared.backplane.register(me, RegisterMode::Direct, entries).await;
+                    shared.rewritten(me, ids, outcome).await;
+                }
+                Step::Ends(me, ended) => {
+                    let ends = ended.iter().map(|ended| End { id: ended.id, event: None }).collect();
+                    let outcome = shared.backplane.unregister(me, ends, true).await;
+                    shared.ended(me, ended, outcome).await;
+                }
+            }
+        }
+    }
+}
+
+/// A registration under way. Dropped before its outcome is known, it ends the connection.
+struct Attempt<'a> {
+    shared: &'a Shared,
+    id: ConnectionId,
+    doubtful: bool,
+}
+
+impl Attempt<'_> {
+    fn is_over(mut self, outcome: Result<RegisterAnswer, BackplaneError>) -> Result<(), RegisterError> {
+        match outcome {
+            Ok(RegisterAnswer::Registered) => {
+                self.doubtful = false;
+                let current = self.shared.state().incarnation;
+                if current == self.id.incarnation() { Ok(()) } else { Err(RegisterError::Fenced) }
+            }
+            Ok(RegisterAnswer::Gone | RegisterAnswer::Fenced) => {
+                self.forget();
+                self.shared.renew.now();
+                Err(RegisterError::Fenced)
+            }
+            Err(BackplaneError::Unanswered(error)) => {
+                debug!(id = %self.id, error, "a registration was not answered, the connection is ended");
+                Err(RegisterError::Unavailable)
+            }
+            // Nothing was done, so there is nothing to end.
+            Err(_) => {
+                self.forget();
+                Err(RegisterError::Unavailable)
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.doubtful = false;
+        self.shared.state().live.remove(&self.id);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.doubtful {
+            self.shared.end(self.id, true);
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding the roster")
+    }
+
+    fn end(&self, id: ConnectionId, doubtful: bool) {
+        let known = {
+            let mut state = self.state();
+            let known = state.live.remove(&id).is_some();
+            if known {
+                state.waiting.push_back(Ended { id, doubtful });
+            }
+            known
+        };
+        if known {
+            self.changed();
+        }
+    }
+
+    fn changed(&self) {
+        self.report();
+        self.work.notify_one();
+    }
+
+    fn report(&self) {
+        let outstanding = {
+            let state = self.state();
+            state.waiting.len() + state.in_flight
+        };
+        self.metrics.ends_waiting.set(i64::try_from(outstanding).unwrap_or(i64::MAX));
+        self.outstanding.send_replace(outstanding);
+    }
+
+    async fn rest(&self, until: Option<Instant>) {
+        let work = self.work.notified();
+        match until {
+            // Whichever comes first: the next step is looked for anyway.
+            Some(until) => _ = tokio::time::timeout_at(until.into(), work).await,
+            None => work.await,
+        }
+    }
+
+    async fn rewritten(
+        &self,
+        me: Incarnation,
+        ids: Vec<ConnectionId>,
+        outcome: Result<RegisterAnswer, BackplaneError>,
+    ) {
+        match outcome {
+            Ok(RegisterAnswer::Registered) => {}
+            // The keeper finds out what that means, and starts the rewriting or the gateway anew.
+            Ok(RegisterAnswer::Gone | RegisterAnswer::Fenced) => self.renew.now(),
+            Err(error) => {
+                debug!(%error, "failed to write my connections, trying again");
+                {
+                    let mut state = self.state();
+                    if state.incarnation == me {
+                        state.rewrite.extend(ids);
+                    }
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    async fn ended(&self, me: Incarnation, ended: Vec<Ended>, outcome: Result<u64, BackplaneError>) {
+        let failed = outcome.is_err();
+        self.state().written(me, ended, failed, self.most, Instant::now());
+        if let Err(error) = outcome {
+            debug!(%error, "failed to write ends, trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+impl State {
+    fn new(incarnation: Incarnation) -> Self {
+        Self {
+            incarnation,
+            live: HashMap::new(),
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            remembered: VecDeque::new(),
+            rewrite: Vec::new(),
+        }
+    }
+
+    fn changed(&mut self, change: Change) {
+        if change == Change::Server {
+            self.rewrite = self.live.keys().copied().collect();
+        }
+        let (again, still): (VecDeque<_>, VecDeque<_>) =
+            self.remembered.drain(..).partition(|(_, ended)| change == Change::Server || ended.doubtful);
+        self.remembered = still;
+        self.waiting.extend(again.into_iter().map(|(_, ended)| ended));
+    }
+
+    fn next(&mut self, now: Instant) -> Step {
+        while let Some((since, ended)) = self.remembered.front().copied()
+            && now.saturating_duration_since(since) >= REMEMBERED
+        {
+            self.remembered.pop_front();
+            if ended.doubtful {
+                // One last time: whatever was in flight has long arrived or never will.
+                self.waiting.push_back(Ended { doubtful: false, ..ended });
+            }
+        }
+        while !self.rewrite.is_empty() {
+            let chunk = self.rewrite.split_off(self.rewrite.len().saturating_sub(REWRITE));
+            let entry = |id| Some(Entry { id, details: self.live.get(&id)?.clone() });
+            let entries: Vec<Entry> = chunk.into_iter().filter_map(entry).collect();
+            if !entries.is_empty() {
+                return Step::Rewrite(self.incarnation, entries);
+            }
+        }
+        if self.waiting.is_empty() {
+            return Step::Idle(self.remembered.front().map(|(since, _)| *since + REMEMBERED));
+        }
+        let some: Vec<Ended> = self.waiting.drain(..self.waiting.len().min(ENDS)).collect();
+        self.in_flight = some.len();
+        Step::Ends(self.incarnation, some)
+    }
+
+    fn written(&mut self, me: Incarnation, ended: Vec<Ended>, failed: bool, most: usize, now: Instant) {
+        if self.incarnation != me {
+            return;
+        }
+        self.in_flight = 0;
+        if failed {
+            for ended in ended.into_iter().rev() {
+                self.waiting.push_front(ended);
+            }
+            return;
+        }
+        self.remembered.extend(ended.into_iter().map(|ended| (now, ended)));
+        // The oldest are the ones that every replica has.
+        let over = self.remembered.len().saturating_sub(most);
+        self.remembered.drain(..over);
     }
 }
