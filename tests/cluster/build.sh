@@ -20,7 +20,8 @@ heartbeat() {
   local beat=$!
   local result=0
   "$@" || result=$?
-  kill "$beat" && wait "$beat" 2>/dev/null || true
+  kill "$beat"
+  wait "$beat" 2>/dev/null || true
   say "$what"
   return "$result"
 }

@@ -16,8 +16,8 @@ make_cgroups() {
   local directory file
   for directory in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [ -f "$directory/cgroup.procs" ] || continue
-    if [ "$directory" = /sys/fs/cgroup ]; then   # version 2: controllers have to be handed down; kubelet does so below
-      for file in $(cat "$directory/cgroup.controllers"); do echo "+$file" >"$directory/cgroup.subtree_control" 2>/dev/null || true; done
+    if [ "$directory" = /sys/fs/cgroup ]; then   # version 2: controllers have to be handed down; the kubelet does so below
+      for file in $(<"$directory/cgroup.controllers"); do echo "+$file" >"$directory/cgroup.subtree_control" 2>/dev/null || true; done
     elif [ -f /sys/fs/cgroup/cgroup.procs ]; then
       continue                                   # version 2: the others are slices of the same hierarchy
     fi

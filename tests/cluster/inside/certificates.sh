@@ -12,8 +12,8 @@ make_certificate() {
 
 # make_certificates DIRECTORY
 make_certificates() (
-  cd "$1"
-  if [ -f done ]; then return 0; fi
+  cd "$1" || exit
+  if [ -f complete ]; then return 0; fi
   make_key ca
   openssl req -x509 -new -key ca.key -days 3650 -subj /CN=cluster-ca -out ca.crt
   make_key accounts
@@ -27,7 +27,7 @@ make_certificates() (
   make_certificate kube-proxy /CN=system:kube-proxy clientAuth
   make_certificate kubelet "/O=system:nodes/CN=system:node:$node" clientAuth
   make_certificate front-proxy /CN=front-proxy clientAuth
-  touch done
+  touch complete
 )
 
 make_kubeconfigs() {
