@@ -15,6 +15,7 @@ mod machine;
 mod probe;
 mod running;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,14 @@ pub use running::EndedEarly;
 use backplane::{External, NotARedisUrl, Shared};
 use plan::{NoSuchPort, Plan, Wishes};
 use running::{Programs, Running};
+
+use super::manifest::Manifest;
+use crate::desired::settings;
+use crate::names::Names;
+use crate::room::{ExternalRedis, Redis, Room};
+
+/// Below the run's directory: the configuration of its own Redis.
+const REDIS_CONFIGURATION: &str = "server/redis.conf";
 
 /// What `chatroom local` is told.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -59,6 +68,137 @@ pub struct Options {
     /// For whom the output is.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// Runs a room until a signal comes, then lets its clients go and ends everything.
+///
+/// # Errors
+/// See [`LocalError`]. Whatever was started has ended then as well.
+pub async fn run(manifest: &Manifest, room: &Room, options: &Options) -> Result<(), LocalError> {
+    // Before anything is started: a signal that came earlier than its handler would leave the files behind.
+    let mut stops = Stops::listen().map_err(LocalError::system("listen for signals"))?;
+    let shared = shared(manifest, room, options)?;
+    let plan = plan(room, options, &shared)?;
+    machine::check_ports(&plan)?;
+    let mut running = start(&plan, room, &shared, options.output)?;
+    let ready = tokio::select! {
+        ready = running.until_ready(&plan) => Some(ready),
+        () = stops.next() => None,
+    };
+    let done = match ready {
+        Some(Ok(pids)) => {
+            announce(&announce::announcement(&plan, &pids, options.output));
+            running.until_stopped(&mut stops).await;
+            Ok(())
+        }
+        Some(Err(ended)) => Err(ended.into()),
+        None => Ok(()),
+    };
+    running.end(&mut stops).await;
+    done
+}
+
+/// What the gateways share, from the command line and the manifest.
+fn shared(manifest: &Manifest, room: &Room, options: &Options) -> Result<Shared, LocalError> {
+    let Options { replicas, redis, .. } = options;
+    if let Some(url) = redis {
+        check_url("--redis", url)?;
+    }
+    let external = match &room.redis {
+        Redis::Ephemeral(_) => External::NotNamed,
+        Redis::External(external) => external_url(manifest, external)?,
+    };
+    let left_out = external == External::Unknown && redis.is_none();
+    let shared = Shared::choose(*replicas, redis.clone(), external);
+    if left_out {
+        let instead = if shared == Shared::Memory { "no Redis" } else { "a Redis of this run's own" };
+        say(&format!("the Secret of spec.redis.external.urlSecretRef is not in the file: {instead} is used instead"));
+    }
+    Ok(shared)
+}
+
+fn external_url(manifest: &Manifest, redis: &ExternalRedis) -> Result<External, LocalError> {
+    let ExternalRedis { secret_name, secret_key, .. } = redis;
+    if !manifest.has_secret(secret_name) {
+        return Ok(External::Unknown);
+    }
+    let place = format!("key {secret_key} of Secret {secret_name}");
+    let value = manifest.secret(secret_name, secret_key).and_then(|value| std::str::from_utf8(value).ok());
+    // A newline at its end is what an editor leaves behind.
+    let url = value.unwrap_or_default().trim();
+    check_url(&place, url)?;
+    Ok(External::Known(url.to_owned()))
+}
+
+fn check_url(place: &str, url: &str) -> Result<(), LocalError> {
+    backplane::check_url(url).map_err(|reason| LocalError::NotARedisUrl { place: place.to_owned(), reason })
+}
+
+fn plan(room: &Room, options: &Options, shared: &Shared) -> Result<Plan, LocalError> {
+    let Options { replicas, bind, port, output, .. } = *options;
+    let run = random_word()?;
+    let cold = settings::cold(room, settings::backplane(&Names::new(&room.identity), room));
+    Ok(Plan::new(cold, settings::hot(room), Wishes { replicas, bind, port, output, shared, run: &run })?)
+}
+
+/// Finds the programs, writes the files, starts the processes.
+fn start(plan: &Plan, room: &Room, shared: &Shared, output: Output) -> Result<Running, LocalError> {
+    let own = std::env::current_exe().map_err(LocalError::system("find this program"))?;
+    let gateway = machine::find_gateway(&own)?;
+    let server = match shared {
+        Shared::OwnServer => Some(OwnServer::plan()?),
+        Shared::Memory | Shared::Url(_) => None,
+    };
+    let url = match (shared, &server) {
+        (Shared::Url(url), _) => Some(url.clone()),
+        (_, Some(server)) => Some(backplane::own_url(server.port, &server.password)),
+        (_, None) => None,
+    };
+    let cannot_write = || LocalError::system("write the settings into a directory of this run's own");
+    let directory = machine::private_directory(&plan.room, &plan.files(url.as_deref())).map_err(cannot_write())?;
+    let mut redis = None;
+    if let Some(server) = server {
+        let file = Path::new(REDIS_CONFIGURATION);
+        let text = backplane::own_configuration(server.port, &server.password, directory.path());
+        machine::write(directory.path(), file, &text).map_err(cannot_write())?;
+        redis = Some((server.program, directory.path().join(file)));
+    }
+    let programs = Programs { own, gateway, environment: environment(room), redis };
+    Ok(Running::start(plan, &programs, directory, output))
+}
+
+/// A Redis of the run's own.
+struct OwnServer {
+    program: OsString,
+    port: u16,
+    password: String,
+}
+
+impl OwnServer {
+    fn plan() -> Result<Self, LocalError> {
+        let port = machine::free_port().map_err(LocalError::system("find a port for Redis"))?;
+        Ok(Self { program: machine::find_redis()?, port, password: random_word()? })
+    }
+}
+
+/// The variables that the room gives its gateways by value. What comes from objects of a cluster is not here.
+fn environment(room: &Room) -> Vec<(String, String)> {
+    let with_value = room.pod.env.iter().filter(|variable| variable.value_from.is_none());
+    with_value.map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect()
+}
+
+/// 32 random hex digits.
+fn random_word() -> Result<String, LocalError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| LocalError::System { what: "draw a random number", source: error.into() })?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// Prints to standard output. Whoever closed it does not want to know.
+fn announce(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
 /// Why a room did not run, or not to its end.
