@@ -1,10 +1,6 @@
 //! Pure: may this client come in?
 
-mod seats;
-
 use std::net::IpAddr;
-
-pub use seats::{Seat, Seats};
 
 /// What is known of a client when it asks to come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +33,8 @@ pub enum Openness {
 pub struct House<'a> {
     /// Whether the gateway takes clients.
     pub openness: Openness,
-    /// Sockets held now, those included that are being let in.
+    /// Sockets held now, those included that are being let in. By the time the client takes its seat there may be more:
+    /// the table of sessions has the last word.
     pub taken: usize,
     /// Sockets that may be held.
     pub seats: usize,

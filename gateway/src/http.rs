@@ -28,7 +28,7 @@ pub trait Entrance: Clone + Send + Sync + 'static {
     /// Clients that hold a ticket or have a session.
     fn count(&self) -> usize;
 
-    /// Registers a client.
+    /// Registers a client, unless all seats are taken by now.
     ///
     /// # Errors
     /// When it cannot be registered now.

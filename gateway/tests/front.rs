@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatroom_gateway::admission::{ClientRequest, Seats};
+use chatroom_gateway::admission::ClientRequest;
 use chatroom_gateway::http::Entrance;
 use chatroom_gateway::http::accept;
 use chatroom_gateway::http::connection::{Front, Patience};
@@ -22,7 +22,7 @@ use chatroom_gateway::session::AdmitError;
 use chatroom_settings::{Backplane, Broadcast, Cold, Drain, Hot, Limits, LogFormat, RedisStatus, RoomIdentity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -36,8 +36,6 @@ struct Inner {
     admitted: Mutex<Vec<ClientRequest>>,
     held: AtomicUsize,
     unavailable: bool,
-    /// Admission waits here when there is one.
-    barrier: Option<Semaphore>,
 }
 
 struct Held(Arc<Inner>);
@@ -56,9 +54,6 @@ impl Entrance for Notes {
     }
 
     async fn admit(&self, request: ClientRequest) -> Result<Held, AdmitError> {
-        if let Some(barrier) = &self.0.barrier {
-            barrier.acquire().await.unwrap().forget();
-        }
         if self.0.unavailable {
             return Err(AdmitError::Unavailable);
         }
@@ -118,7 +113,6 @@ impl Port {
             page: Page::new(&cold()),
             readiness: Readiness::new(membership.subscribe(), draining.subscribe()),
             hot: hot.subscribe(),
-            seats: Seats::default(),
             patience: setup.patience.unwrap_or(Patience { first_byte: LONG, head: LONG, linger: LONG }),
             metrics: metrics.clone(),
         };
@@ -394,35 +388,15 @@ async fn connections_above_the_cap_of_pending_handshakes_are_closed_and_counted(
 }
 
 #[tokio::test]
-async fn a_burst_cannot_pass_the_limit() {
-    let barrier = Some(Semaphore::new(0));
-    let port = Port::with(Setup { room: Inner { barrier, ..Inner::default() }, ..Setup::default() });
-    port.hot.send_replace(Arc::new(hot(5, None)));
-    let mut burst = Vec::new();
-    for _ in 0..20 {
-        let mut client = port.connect().await;
-        client.write_all(upgrade(|_| ()).as_bytes()).await.unwrap();
-        burst.push(tokio::spawn(async move {
-            let answer = head_of(&mut client).await;
-            (answer.status, answer.header("retry-after").map(str::to_owned), client)
-        }));
-    }
-    // While nobody is registered yet, fifteen have to hear that all seats are taken.
-    while port.refusals("pod_full") < 15 {
-        tokio::task::yield_now().await;
-    }
-    port.room.0.barrier.as_ref().unwrap().add_permits(20);
-    let mut welcome = Vec::new();
-    for client in burst {
-        let (status, retry_after, client) = client.await.unwrap();
-        if status == 101 {
-            welcome.push(client);
-        } else {
-            assert!((1..=10).contains(&retry_after.unwrap().parse::<u8>().unwrap()));
-        }
-    }
-    assert_eq!(welcome.len(), 5);
-    assert_eq!(port.room.count(), 5);
+async fn a_full_room_says_so_and_when_to_come_back() {
+    let port = Port::open();
+    port.hot.send_replace(Arc::new(hot(1, None)));
+    let mut client = port.connect().await;
+    client.write_all(upgrade(|_| ()).as_bytes()).await.unwrap();
+    assert_eq!(head_of(&mut client).await.status, 101);
+    let answer = port.ask(upgrade(|_| ())).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "pod_full"));
+    assert!((1..=10).contains(&answer.header("retry-after").unwrap().parse::<u8>().unwrap()));
 }
 
 #[tokio::test]
@@ -459,25 +433,6 @@ async fn origins_follow_the_hot_settings() {
         let mut client = port.connect().await;
         client.write_all(welcome.as_bytes()).await.unwrap();
         assert_eq!(head_of(&mut client).await.status, 101);
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_while_it_is_let_in_gives_its_seat_back() {
-    let barrier = Some(Semaphore::new(0));
-    let port = Port::with(Setup { room: Inner { barrier, ..Inner::default() }, ..Setup::default() });
-    port.hot.send_replace(Arc::new(hot(1, None)));
-    let mut hasty = port.connect().await;
-    hasty.write_all(upgrade(|_| ()).as_bytes()).await.unwrap();
-    while port.ask(upgrade(|_| ())).await.code() != "pod_full" {}
-    drop(hasty);
-    port.room.0.barrier.as_ref().unwrap().add_permits(10);
-    loop {
-        let mut client = port.connect().await;
-        client.write_all(upgrade(|_| ()).as_bytes()).await.unwrap();
-        if head_of(&mut client).await.status == 101 {
-            break;
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who may ask the gateway to end: signals, and a parent that closes our standard input.
 
+use std::convert::Infallible;
 use std::io::{self, Read as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -26,8 +27,15 @@ impl Ending {
         })
     }
 
-    /// Waits until somebody asks; may be called again to wait for the next one.
-    pub(super) async fn asked(&mut self) {
+    /// Passes on each request, as long as they fit; never returns.
+    pub(super) async fn pass_on(mut self, to: mpsc::Sender<()>) -> Infallible {
+        loop {
+            self.asked().await;
+            let _ = to.try_send(());
+        }
+    }
+
+    async fn asked(&mut self) {
         let input_closed = async {
             match &mut self.input_closed {
                 Some(closed) => closed.recv().await,

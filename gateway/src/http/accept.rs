@@ -1,12 +1,15 @@
-//! Takes sockets: binds the ports, sets what the kernel should know, and hands each socket on.
+//! Takes sockets: binds the ports and hands each accepted socket on.
+//!
+//! What a socket should do for the length of a session (no delay, keepalive) is set where the session takes it over;
+//! until then it is the time-outs of the handshake that count.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -22,13 +25,6 @@ const KERNEL_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted; the kernel cuts it at `net.core.somaxconn`. A room that lost a gateway gets
 /// all of that gateway's clients within a second.
 const BACKLOG: i32 = 4096;
-/// Bytes in the kernel that are not sent yet, above which a socket is not writable: what waits, waits with us, where
-/// it is shared by all who wait for it.
-#[cfg(target_os = "linux")]
-const NOT_SENT_LOW_WATER_BYTES: u32 = 16 * 1024;
-/// How long sent bytes may stay unacknowledged before the kernel gives the peer up.
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Wait after an accept that failed: what is missing (file descriptors, memory) does not come back within a turn.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// At most one line about it in this time.
@@ -83,7 +79,6 @@ pub async fn run<E: Entrance>(listener: TcpListener, front: Arc<Front<E>>, max_p
                         front.metrics.refusals.get_or_create(&ByReason { reason: "handshakes_full" }).inc();
                         continue;
                     };
-                    tune(&stream);
                     let front = Arc::clone(&front);
                     connections.spawn(async move {
                         serve(&front, stream, peer).await;
@@ -111,24 +106,6 @@ pub async fn run<E: Entrance>(listener: TcpListener, front: Arc<Front<E>>, max_p
     }
 }
 
-/// What an accepted socket should do. A kernel that refuses one of these serves the client all the same.
-fn tune(stream: &TcpStream) {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
-    let socket = SockRef::from(stream);
-    let results = [
-        stream.set_nodelay(true),
-        socket.set_tcp_keepalive(&keepalive),
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)),
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_notsent_lowat(NOT_SENT_LOW_WATER_BYTES),
-    ];
-    for error in results.into_iter().filter_map(Result::err) {
-        debug!(%error, "failed to set an option of a client's socket");
-    }
-}
-
 fn is_the_peers_fault(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -136,6 +113,9 @@ fn is_the_peers_fault(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpStream;
+
     use super::*;
 
     #[tokio::test]
@@ -156,16 +136,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_accepted_socket_is_tuned() {
+    async fn accepted_sockets_inherit_the_size_of_the_kernels_buffers() {
         let listener = bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        tune(&stream);
         let socket = SockRef::from(&stream);
-        assert!(stream.nodelay().unwrap());
-        assert!(socket.keepalive().unwrap());
-        assert!(socket.recv_buffer_size().unwrap() <= 4 * KERNEL_BUFFER_BYTES, "the listener's size is inherited");
-        #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        // Linux doubles what it is told.
+        assert!(socket.recv_buffer_size().unwrap() <= 2 * KERNEL_BUFFER_BYTES);
+        assert!(socket.send_buffer_size().unwrap() <= 2 * KERNEL_BUFFER_BYTES);
     }
 }

@@ -26,7 +26,7 @@ use super::head::{HeadScan, MAX_FIELDS, MAX_HEAD_BYTES};
 use super::page::Page;
 use super::problem::{Refusal, random_retry_after};
 use super::rewound::Rewound;
-use crate::admission::{self, ClientRequest, Denial, House, Seats};
+use crate::admission::{self, ClientRequest, Denial, House};
 use crate::metrics::{ByReason, Metrics};
 use crate::readiness::Readiness;
 use crate::session::AdmitError;
@@ -70,8 +70,6 @@ pub struct Front<E> {
     pub readiness: Readiness,
     /// The limits of now.
     pub hot: watch::Receiver<Arc<Hot>>,
-    /// Those who are being let in.
-    pub seats: Seats,
     /// How long a client may take.
     pub patience: Patience,
     /// What is counted.
@@ -224,19 +222,15 @@ async fn let_in<E: Entrance>(
         origin: upgrade.origin,
         subprotocols: upgrade.subprotocols,
     };
-    let openness = front.readiness.openness();
     let hot = Arc::clone(&front.hot.borrow());
-    let seat = front.seats.take(
-        || front.entrance.count(),
-        |taken| {
-            let seats = hot.limits.max_connections_per_pod as usize;
-            let allowed_origins = hot.allowed_origins.as_deref();
-            admission::decide(&client, &House { openness, taken, seats, allowed_origins })
-        },
-    )?;
+    let house = House {
+        openness: front.readiness.openness(),
+        taken: front.entrance.count(),
+        seats: hot.limits.max_connections_per_pod as usize,
+        allowed_origins: hot.allowed_origins.as_deref(),
+    };
+    admission::decide(&client, &house)?;
     let ticket = front.entrance.admit(client).await?;
-    // From here on the ticket counts.
-    drop(seat);
     Ok(Outcome::Session(switching_protocols(&upgrade.accept_key), ticket))
 }
 
@@ -273,6 +267,8 @@ impl From<AdmitError> for Refusal {
     fn from(error: AdmitError) -> Self {
         match error {
             AdmitError::Unavailable => Self::RegistryUnavailable,
+            AdmitError::Draining => Self::Draining,
+            AdmitError::Full => Self::PodFull,
         }
     }
 }
