@@ -70,6 +70,12 @@ pub struct Options {
     pub output: Output,
 }
 
+/// What stands for the uid that an API server would give a room: two runs of one name on one Redis are one room.
+#[must_use]
+pub fn uid(name: &str) -> String {
+    format!("local-{name}")
+}
+
 /// Runs a room until a signal comes, then lets its clients go and ends everything.
 ///
 /// # Errors
@@ -154,13 +160,13 @@ fn start(plan: &Plan, room: &Room, shared: &Shared, output: Output) -> Result<Ru
         (_, Some(server)) => Some(backplane::own_url(server.port, &server.password)),
         (_, None) => None,
     };
-    let cannot_write = || LocalError::system("write the settings into a directory of this run's own");
-    let directory = machine::private_directory(&plan.room, &plan.files(url.as_deref())).map_err(cannot_write())?;
+    let cannot_write = LocalError::system("write the settings into a directory of this run's own");
+    let directory = machine::private_directory(&plan.room, &plan.files(url.as_deref())).map_err(&cannot_write)?;
     let mut redis = None;
     if let Some(server) = server {
         let file = Path::new(REDIS_CONFIGURATION);
         let text = backplane::own_configuration(server.port, &server.password, directory.path());
-        machine::write(directory.path(), file, &text).map_err(cannot_write())?;
+        machine::write(directory.path(), file, &text).map_err(&cannot_write)?;
         redis = Some((server.program, directory.path().join(file)));
     }
     let programs = Programs { own, gateway, environment: environment(room), redis };
@@ -242,7 +248,7 @@ impl LocalError {
         }
     }
 
-    fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    fn system(what: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| Self::System { what, source }
     }
 }

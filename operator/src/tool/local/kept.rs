@@ -20,11 +20,11 @@ use super::say;
 const BEFORE_RESTART: Duration = Duration::from_secs(1);
 
 /// Makes the command of a child anew for each start.
-pub type MakeCommand = Box<dyn Fn() -> Command + Send + Sync>;
+pub(super) type MakeCommand = Box<dyn Fn() -> Command + Send + Sync>;
 
 /// A child that ended although nobody asked it to.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// What it is called.
     pub name: String,
     /// How it ended, for people.
@@ -33,7 +33,7 @@ pub struct Ended {
 
 /// A handle to a kept child.
 #[derive(Debug)]
-pub struct Kept {
+pub(super) struct Kept {
     wish: watch::Sender<Wish>,
     pid: watch::Receiver<Option<u32>>,
     keeper: JoinHandle<()>,
@@ -47,7 +47,7 @@ enum Wish {
 }
 
 /// What a child is and how it is dealt with.
-pub struct Kind {
+pub(super) struct Kind {
     /// What it is called in what people read.
     pub name: String,
     /// How it is started.
@@ -62,7 +62,7 @@ impl Kept {
     /// Starts a child and keeps it running. Whenever it ends unasked, `ended` is told; its start, if it fails, counts as
     /// an end.
     #[must_use]
-    pub fn start(kind: Kind, ended: mpsc::Sender<Ended>) -> Self {
+    pub(super) fn start(kind: Kind, ended: mpsc::Sender<Ended>) -> Self {
         let (wish, wishes) = watch::channel(Wish::Run);
         let (pid_sender, pid) = watch::channel(None);
         let keeper = tokio::spawn(keep(kind, wishes, pid_sender, ended));
@@ -71,17 +71,17 @@ impl Kept {
 
     /// Its process id; absent between its end and its next start.
     #[must_use]
-    pub fn pid(&self) -> Option<u32> {
+    pub(super) fn pid(&self) -> Option<u32> {
         *self.pid.borrow()
     }
 
     /// Asks it to end.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.wish.send_replace(Wish::End);
     }
 
     /// What ends it at once, apart from the handle, so that it can be called while somebody waits.
-    pub fn killer(&self) -> impl Fn() + use<> {
+    pub(super) fn killer(&self) -> impl Fn() + use<> {
         let wish = self.wish.clone();
         move || {
             wish.send_replace(Wish::Kill);
@@ -89,7 +89,7 @@ impl Kept {
     }
 
     /// Waits until it has ended. Not to be called again when it has answered.
-    pub async fn ended(&mut self) {
+    pub(super) async fn ended(&mut self) {
         if let Err(error) = (&mut self.keeper).await {
             // Nobody cancels it: it panicked.
             std::panic::resume_unwind(error.into_panic());

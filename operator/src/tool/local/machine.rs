@@ -1,8 +1,10 @@
 //! What this machine has to offer: free ports, programs, a private directory.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -55,7 +57,7 @@ pub enum Lacking {
 ///
 /// # Errors
 /// [`Lacking::PortTaken`], [`Lacking::Unusable`].
-pub fn check_ports(plan: &Plan) -> Result<(), Lacking> {
+pub(super) fn check_ports(plan: &Plan) -> Result<(), Lacking> {
     for address in plan.replicas.iter().flat_map(|replica| [replica.clients, replica.internal]) {
         TcpListener::bind(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => Lacking::PortTaken { address: address.ip(), port: address.port() },
@@ -69,7 +71,7 @@ pub fn check_ports(plan: &Plan) -> Result<(), Lacking> {
 ///
 /// # Errors
 /// When there is none.
-pub fn free_port() -> io::Result<u16> {
+pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
@@ -77,7 +79,7 @@ pub fn free_port() -> io::Result<u16> {
 ///
 /// # Errors
 /// [`Lacking::Gateway`].
-pub fn find_gateway(own_program: &Path) -> Result<OsString, Lacking> {
+pub(super) fn find_gateway(own_program: &Path) -> Result<OsString, Lacking> {
     let beside = own_program.with_file_name(GATEWAY);
     if runs(&beside) {
         return Ok(beside.into());
@@ -89,7 +91,7 @@ pub fn find_gateway(own_program: &Path) -> Result<OsString, Lacking> {
 ///
 /// # Errors
 /// [`Lacking::Redis`].
-pub fn find_redis() -> Result<OsString, Lacking> {
+pub(super) fn find_redis() -> Result<OsString, Lacking> {
     if runs(Path::new(REDIS)) { Ok(REDIS.into()) } else { Err(Lacking::Redis) }
 }
 
@@ -97,9 +99,10 @@ pub fn find_redis() -> Result<OsString, Lacking> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn private_directory(room: &str, files: &[(PathBuf, String)]) -> io::Result<TempDir> {
-    // Its mode is 0700: that is what keeps the credentials in it from others.
-    let directory = tempfile::Builder::new().prefix(&format!("chatroom-{room}-")).tempdir()?;
+pub(super) fn private_directory(room: &str, files: &[(PathBuf, String)]) -> io::Result<TempDir> {
+    // This is what keeps the credentials in it from others.
+    let mode = Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new().prefix(&format!("chatroom-{room}-")).permissions(mode).tempdir()?;
     for (path, text) in files {
         write(directory.path(), path, text)?;
     }
@@ -110,7 +113,7 @@ pub fn private_directory(room: &str, files: &[(PathBuf, String)]) -> io::Result<
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(directory: &Path, path: &Path, text: &str) -> io::Result<()> {
     let path = directory.join(path);
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
@@ -131,8 +134,6 @@ fn runs(program: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use chatroom_settings::names::files;
 
     use super::*;

@@ -22,20 +22,20 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Asks gateways on their internal ports.
 #[derive(Clone, Debug)]
-pub struct Probe {
+pub(super) struct Probe {
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
 impl Probe {
     /// A probe.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     /// Waits until the gateway behind `internal_url` takes clients. However long that lasts: it may wait for a Redis that
     /// somebody has yet to start. Every few seconds `tell` hears why it does not.
-    pub async fn until_ready(&self, internal_url: &str, tell: impl Fn(String)) {
+    pub(super) async fn until_ready(&self, internal_url: &str, tell: impl Fn(String)) {
         let mut told = Instant::now();
         loop {
             if matches!(self.get(internal_url, "/readyz").await, Some((StatusCode::OK, _))) {

@@ -24,7 +24,7 @@ const REDIS_GRACE: Duration = Duration::from_secs(5);
 
 /// What is started.
 #[derive(Debug)]
-pub struct Programs {
+pub(super) struct Programs {
     /// This program: it holds the Redis.
     pub own: PathBuf,
     /// The gateway.
@@ -45,7 +45,7 @@ pub struct EndedEarly {
 
 /// All processes of a run. Dropped without [`Running::end`] they are killed.
 #[derive(Debug)]
-pub struct Running {
+pub(super) struct Running {
     gateways: Vec<Kept>,
     redis: Option<Kept>,
     ended: mpsc::Receiver<Ended>,
@@ -56,7 +56,7 @@ pub struct Running {
 impl Running {
     /// Starts everything.
     #[must_use]
-    pub fn start(plan: &Plan, programs: &Programs, directory: TempDir, output: Output) -> Self {
+    pub(super) fn start(plan: &Plan, programs: &Programs, directory: TempDir, output: Output) -> Self {
         let (told, ended) = mpsc::channel(UNTOLD_ENDS);
         let redis = programs.redis.as_ref().map(|(server, configuration)| {
             let words = [programs.own.clone().into(), "keep".into(), server.clone(), configuration.clone().into()];
@@ -74,7 +74,7 @@ impl Running {
     ///
     /// # Errors
     /// When a process ends meanwhile.
-    pub async fn until_ready(&mut self, plan: &Plan) -> Result<Vec<u32>, EndedEarly> {
+    pub(super) async fn until_ready(&mut self, plan: &Plan) -> Result<Vec<u32>, EndedEarly> {
         let probe = Probe::new();
         let all_ready = join_all(plan.replicas.iter().map(|replica| {
             let tell = |why| say(&format!("{} is not ready: {why}", replica.pod_name));
@@ -89,7 +89,7 @@ impl Running {
     }
 
     /// Tells of every process that ends and is started again, until the run shall stop.
-    pub async fn until_stopped(&mut self, stops: &mut Stops) {
+    pub(super) async fn until_stopped(&mut self, stops: &mut Stops) {
         loop {
             tokio::select! {
                 () = stops.next() => return,
@@ -99,7 +99,7 @@ impl Running {
     }
 
     /// Lets the clients go, then ends everything; another signal ends it at once.
-    pub async fn end(mut self, stops: &mut Stops) {
+    pub(super) async fn end(mut self, stops: &mut Stops) {
         // Whoever ends now was asked to; nobody reads about it, so nobody may wait for a reader.
         self.ended.close();
         end_all(&mut self.gateways, stops).await;
