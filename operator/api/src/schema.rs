@@ -9,11 +9,12 @@ use serde_json::Value;
 /// where a field may be null it would be kept, and a rule would see both arms of a union.
 pub(crate) fn without_null(schema: &mut Schema) {
     let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
-    for property in properties.values_mut() {
+    for property in properties.values_mut().filter_map(Value::as_object_mut) {
         if let Some(Value::Array(types)) = property.get_mut("type") {
             types.retain(|type_| type_ != "null");
             if let [type_] = types.as_slice() {
-                property["type"] = type_.clone();
+                let type_ = type_.clone();
+                property.insert("type".to_owned(), type_);
             }
         }
         if let Some(Value::Array(values)) = property.get_mut("enum") {
@@ -21,16 +22,17 @@ pub(crate) fn without_null(schema: &mut Schema) {
         }
         if let Some(Value::Array(arms)) = property.get_mut("anyOf") {
             arms.retain(|arm| arm["type"] != "null");
-            if let ([Value::Object(arm)], Value::Object(property)) = (arms.clone().as_slice(), property) {
+            if let [Value::Object(arm)] = arms.as_slice() {
+                let arm = arm.clone();
                 property.remove("anyOf");
                 for (key, value) in arm {
-                    property.entry(key).or_insert_with(|| value.clone());
+                    property.entry(key).or_insert(value);
                 }
             }
         }
-        // Else it would be made nullable later on.
-        if property["x-kubernetes-int-or-string"] == true {
-            property["nullable"] = Value::Bool(false);
+        // Left out, it would be made true later on.
+        if property.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+            property.insert("nullable".to_owned(), Value::Bool(false));
         }
     }
 }
