@@ -24,8 +24,10 @@ impl Socket {
     pub async fn close(mut self, close: Close, limit: u32) {
         self.outbox.close(close.frame());
         let is_answer = matches!(close, Close::Answer(_));
+        // Whoever floods has no claim to be listened to until it answers.
+        let is_flood = matches!(close, Close::Flood(_));
         let patience = if close == Close::Slow { SLOW_TIMEOUT } else { ANSWER_TIMEOUT };
-        match timeout(patience, self.say_goodbye(is_answer, limit)).await {
+        match timeout(patience, self.say_goodbye(is_answer, is_flood, limit)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => self.reset(),
         }
@@ -38,7 +40,7 @@ impl Socket {
         let _ = self.stream.set_zero_linger();
     }
 
-    async fn say_goodbye(&mut self, mut has_heard_it: bool, limit: u32) -> io::Result<()> {
+    async fn say_goodbye(&mut self, mut has_heard_it: bool, is_flood: bool, limit: u32) -> io::Result<()> {
         while self.has_output() {
             self.try_write(&[])?;
             if self.has_output() {
@@ -48,7 +50,7 @@ impl Socket {
         let mut looks = LAST_LOOKS;
         let mut has_shut_down = false;
         loop {
-            if self.decoder.is_done() && !has_shut_down {
+            if (self.decoder.is_done() || is_flood) && !has_shut_down {
                 // We close first, as servers should, and then read what is left: closing a stream with unread bytes in
                 // it would reset it, and the reset could overtake the close frame.
                 self.stream.shutdown().await?;
