@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_settings::Hot;
+use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -51,7 +52,7 @@ pub(super) struct Orders(pub(super) Option<oneshot::Receiver<Close>>);
 
 /// The message in flight. Boxed, because most sessions have none most of the time.
 #[derive(Default)]
-pub(super) struct Publishing(Option<Pin<Box<dyn Future<Output = Result<Published, PublishError>> + Send>>>);
+pub(super) struct Publishing(Option<BoxFuture<'static, Result<Published, PublishError>>>);
 
 impl Pump {
     /// Runs the session until its end is decided, then says goodbye. `member` is dropped in between: from there on the
@@ -67,7 +68,7 @@ impl Pump {
     }
 
     /// Boxed: a goodbye is short, and a session that lasts should not carry the room for it.
-    fn leave(self, end: End) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn leave(self, end: End) -> BoxFuture<'static, ()> {
         let Self { machine, socket, ways, .. } = self;
         let code = match end {
             End::Close(close) => close.label(),
@@ -76,8 +77,11 @@ impl Pump {
         ways.metrics.closes.get_or_create(&ByCode { code }).inc();
         match end {
             End::Close(close) => Box::pin(socket.close(close, machine.message_limit())),
-            End::Gone => Box::pin(ready(drop(socket))),
-            End::Silent => Box::pin(ready(socket.reset())),
+            End::Gone => Box::pin(ready(())),
+            End::Silent => {
+                socket.reset();
+                Box::pin(ready(()))
+            }
         }
     }
 
@@ -233,7 +237,7 @@ impl std::fmt::Debug for Publishing {
 /// Waits for a new value; for ever, when there will be none.
 async fn changed<T>(receiver: &mut watch::Receiver<T>) {
     if receiver.changed().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
