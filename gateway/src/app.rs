@@ -146,7 +146,7 @@ impl Gateway {
         let (clients, client_address) = open(arguments.bind, arguments.client_port, "clients")?;
         let (internal, internal_address) = open(arguments.bind, arguments.internal_port, "probes and metrics")?;
 
-        let backplane = backplane::open(&cold.backplane, &arguments.redis_directory, &metrics);
+        let backplane = backplane::open(&cold.backplane, &arguments.redis_directory);
         let member = membership::Settings {
             pod_uid: arguments.pod_uid.clone(),
             template: arguments.template_hash.clone(),

@@ -99,3 +99,6 @@ impl Hub {
         self.log.lock().expect("nothing that holds the lock can panic")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
-use tracing::debug;
 
 use self::machine::Machine;
 use self::pump::{Publishing, Pump, Ways};
@@ -79,8 +78,8 @@ pub struct Ticket {
 /// Why a session cannot begin; the client gets 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
-    /// The registry does not answer.
-    #[error("the registry is unavailable")]
+    /// The registry does not answer, or the gateway has lost touch with the room.
+    #[error("no client can be registered now")]
     Unavailable,
     /// The gateway is letting its clients go.
     #[error("the gateway is draining")]
@@ -106,8 +105,7 @@ impl Sessions {
         Self(Arc::new(Inner { ping_interval, hot, hub, roster, membership, ways, table, isolated, follower }))
     }
 
-    /// Joins the hub, then registers: from here on the client misses nothing and counts. May be dropped at any time; what was
-    /// registered by then is ended.
+    /// Joins the hub, then registers: from here on the client misses nothing and counts. May be dropped at any time.
     ///
     /// # Errors
     /// See [`AdmitError`].
@@ -120,14 +118,9 @@ impl Sessions {
         let at_most = hot.borrow().limits.max_connections_per_pod as usize;
         let place = table.place(id, at_most)?;
         let member = hub.join(id);
-        // Before the call, not after it: the future may be dropped while nobody knows whether Redis took it.
-        let registration = Registration { id, roster: roster.clone(), is_registered: true };
         match roster.register(id, details(request)).await {
-            Ok(()) => Ok(Ticket { id, member, registration, place }),
-            Err(RegisterError::Unavailable | RegisterError::Fenced) => {
-                registration.forget();
-                Err(AdmitError::Unavailable)
-            }
+            Ok(()) => Ok(Ticket { id, member, registration: Registration { id, roster: roster.clone() }, place }),
+            Err(RegisterError::Unavailable | RegisterError::Fenced) => Err(AdmitError::Unavailable),
         }
     }
 
@@ -153,13 +146,8 @@ impl Sessions {
             publishing: Publishing::default(),
             has_more: false,
         };
-        debug!(connection = %id, "session begins");
         // `Sessions::ended` waits for it by its place, which it gives up as its last act, also when it panics.
-        tokio::spawn(async move {
-            pump.run(registration).await;
-            debug!(connection = %id, "session ended");
-            drop(place);
-        });
+        tokio::spawn(pump.run(registration, place));
     }
 
     /// Sockets held now, tickets included.
@@ -205,21 +193,11 @@ impl Drop for Inner {
 struct Registration {
     id: ConnectionId,
     roster: Roster,
-    is_registered: bool,
-}
-
-impl Registration {
-    /// It was not registered after all: there is nothing to end.
-    fn forget(mut self) {
-        self.is_registered = false;
-    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        if self.is_registered {
-            self.roster.end(self.id);
-        }
+        self.roster.end(self.id);
     }
 }
 

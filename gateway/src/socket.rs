@@ -12,10 +12,8 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use self::outbox::Outbox;
@@ -23,13 +21,6 @@ use crate::protocol::{Decoder, Event, Run, Violation};
 
 /// Bytes taken from the kernel at once.
 const SCRATCH_BYTES: usize = 16 * 1024;
-/// Bytes that may wait in the kernel without having been sent. What waits longer stays in the shared log, once.
-const UNSENT_BYTES: u32 = 16 * 1024;
-/// After so long without an answer to bytes that were sent, the kernel gives the peer up.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A peer that is silent for a minute is probed four times, 15 s apart: finds the dead also while nothing is read.
-const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
-
 thread_local! {
     /// One for each thread, and not for each socket: a socket that says nothing costs nothing.
     static SCRATCH: RefCell<Box<[u8; SCRATCH_BYTES]>> = RefCell::new(Box::new([0; SCRATCH_BYTES]));
@@ -72,22 +63,9 @@ pub struct Wrote {
 }
 
 impl Socket {
-    /// Takes over a stream whose upgrade was answered. `read_ahead` is what the client sent behind its request.
+    /// Takes over a stream whose upgrade was answered, with the options it has. `read_ahead` is what the client sent behind its request.
     #[must_use]
     pub fn new(stream: TcpStream, read_ahead: Bytes) -> Self {
-        // Without these the client is served all the same, only later or longer than need be.
-        let _ = stream.set_nodelay(true);
-        let options = SockRef::from(&stream);
-        let (time, interval, _retries) = KEEPALIVE;
-        let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval);
-        #[cfg(target_os = "linux")]
-        {
-            let _ = options.set_tcp_keepalive(&keepalive.with_retries(_retries));
-            let _ = options.set_tcp_user_timeout(Some(USER_TIMEOUT));
-            let _ = options.set_tcp_notsent_lowat(UNSENT_BYTES);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = options.set_tcp_keepalive(&keepalive);
         Self { stream, decoder: Decoder::default(), unread: read_ahead, rest: Bytes::new(), outbox: Outbox::default() }
     }
 

@@ -1,5 +1,7 @@
 //! Log lines: JSON or text on standard error, with a filter that changes while the gateway runs.
 
+use std::io::IsTerminal as _;
+
 use chatroom_settings::LogFormat;
 use tracing::warn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -44,7 +46,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<LogFilter, TryInitError>
     // Standard output belongs to nobody yet; log lines on standard error mix with panics in the right order.
     let lines = match format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        // Colours are for eyes: in a file or a pipe they are noise.
+        LogFormat::Text => fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
     Ok(LogFilter { handle: Some(handle) })

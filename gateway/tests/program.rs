@@ -148,6 +148,27 @@ async fn unknown_settings_are_told_once_and_do_not_hinder() {
     child.kill().await.unwrap();
 }
 
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn without_file_descriptors_it_waits_and_goes_on() {
+    let gateway = Running::start(&[]).await;
+    connect_when_ready(&gateway.url).await;
+    let id = gateway.child.id().unwrap();
+    let open = fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let limit = format!("--nofile={0}:{0}", open + 3);
+    assert!(Command::new("prlimit").args([&limit, "--pid", &id.to_string()]).status().await.unwrap().success());
+    let address = gateway.url.trim_start_matches("ws://").trim_end_matches("/chat").to_owned();
+    let mut crowd = Vec::new();
+    for _ in 0..10 {
+        crowd.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let mut log = gateway.log;
+    let warning = line_with(&mut log, "failed to accept a client").await;
+    assert!(warning["error"].as_str().unwrap().contains("files"), "{warning}");
+    drop(crowd);
+    connect_when_ready(&gateway.url).await;
+}
+
 type Connected = (
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>,
     tokio_tungstenite::tungstenite::handshake::client::Response,

@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn the_words_name_the_limits_that_are_kept() {
+        use super::super::head::{MAX_FIELDS, MAX_HEAD_BYTES, MAX_REQUEST_LINE_BYTES};
+        assert!(Refusal::UriTooLong.detail().contains(&MAX_REQUEST_LINE_BYTES.to_string()));
+        let detail = Refusal::HeadersTooLarge.detail();
+        assert!(detail.contains(&MAX_FIELDS.to_string()) && detail.contains(&MAX_HEAD_BYTES.to_string()));
+    }
+
+    #[test]
     fn a_crowd_comes_back_between_one_and_ten_seconds() {
         assert!((0..200).all(|_| (1..=10).contains(&random_retry_after())));
     }

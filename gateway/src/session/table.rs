@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{oneshot, watch};
-use tracing::error;
+use tracing::{debug, error};
 
 use super::AdmitError;
 use super::pump::Orders;
@@ -99,6 +99,7 @@ impl Table {
 impl Place {
     /// The session begins: from here on it can be told to close. It is told at once when it comes too late.
     pub(super) fn begin(&self) -> Orders {
+        debug!(connection = %self.id, "session begins");
         let (order, orders) = oneshot::channel();
         let mut state = self.table.state();
         let is_foreign = state.current.is_some_and(|current| current != self.id.incarnation());
@@ -115,6 +116,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
             error!(connection = %self.id, "session panicked");
+        } else {
+            debug!(connection = %self.id, "session ended");
         }
         self.table.state().orders.remove(&self.id);
         self.table.metrics.connections.dec();

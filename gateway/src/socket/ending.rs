@@ -8,7 +8,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 
 use super::{Received, Socket};
-use crate::protocol::Close;
+use crate::protocol::{Close, Event};
 
 /// How long a client may take to answer a close frame.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,8 +23,11 @@ impl Socket {
     /// client's answer, closes. A client that does not answer in time is reset. `limit` as in [`Socket::try_next`].
     pub async fn close(mut self, close: Close, limit: u32) {
         self.outbox.close(close.frame());
+        let is_answer = matches!(close, Close::Answer(_));
+        // Whoever floods has no claim to be listened to until it answers.
+        let is_flood = matches!(close, Close::Flood(_));
         let patience = if close == Close::Slow { SLOW_TIMEOUT } else { ANSWER_TIMEOUT };
-        match timeout(patience, self.say_goodbye(limit)).await {
+        match timeout(patience, self.say_goodbye(is_answer, is_flood, limit)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => self.reset(),
         }
@@ -37,7 +40,7 @@ impl Socket {
         let _ = self.stream.set_zero_linger();
     }
 
-    async fn say_goodbye(&mut self, limit: u32) -> io::Result<()> {
+    async fn say_goodbye(&mut self, mut has_heard_it: bool, is_flood: bool, limit: u32) -> io::Result<()> {
         while self.has_output() {
             self.try_write(&[])?;
             if self.has_output() {
@@ -47,16 +50,19 @@ impl Socket {
         let mut looks = LAST_LOOKS;
         let mut has_shut_down = false;
         loop {
-            if self.decoder.is_done() && !has_shut_down {
-                // We close first, as servers should, and then wait for the client to do so: closing a stream with unread
-                // bytes in it would reset it, and the reset could overtake the close frame.
+            if (self.decoder.is_done() || is_flood) && !has_shut_down {
+                // We close first, as servers should, and then read what is left: closing a stream with unread bytes in
+                // it would reset it, and the reset could overtake the close frame.
                 self.stream.shutdown().await?;
                 has_shut_down = true;
             }
             match self.try_next(limit) {
                 Received::Gone => return Ok(()),
+                // Both have said all they had to say.
+                Received::Nothing if has_heard_it => return Ok(()),
                 Received::Nothing => self.ready(true, false).await,
-                _ => {
+                received => {
+                    has_heard_it |= matches!(received, Received::Event(Event::Close(_)));
                     looks = looks.checked_sub(1).ok_or(io::ErrorKind::QuotaExceeded)?;
                     consume_budget().await;
                 }
