@@ -71,7 +71,7 @@ impl Heard {
 
 impl Gateway {
     pub async fn start(backplane: Arc<dyn Backplane>) -> Self {
-        let gateway = Self::begin(backplane, Settings { connections: 10_000, timing: HURRIED, ..Settings::default() });
+        let gateway = Self::begin(backplane, Settings { timing: HURRIED, ..Settings::default() });
         gateway.standing(Standing::Leased).await;
         gateway
     }
