@@ -19,7 +19,6 @@ use chatroom_settings::{RedisState, RedisStatus};
 use crate::id::{ConnectionId, Incarnation};
 use crate::membership::Peers;
 use crate::message::{Epoch, Message};
-use crate::metrics::Metrics;
 
 /// What every call of a [`Backplane`] answers.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackplaneError>> + Send + 'a>>;
@@ -299,12 +298,9 @@ pub struct History {
 ///
 /// With Redis nothing is connected yet: the lease keeper does that.
 #[must_use]
-pub fn open(settings: &chatroom_settings::Backplane, credentials: &Path, metrics: &Metrics) -> Arc<dyn Backplane> {
+pub fn open(settings: &chatroom_settings::Backplane, credentials: &Path) -> Arc<dyn Backplane> {
     match settings {
         chatroom_settings::Backplane::Memory => Arc::new(memory::Memory::new()),
-        chatroom_settings::Backplane::Redis(settings) => {
-            let _ = redis::Redis::new(settings, credentials, metrics);
-            unimplemented!("follows on this branch")
-        }
+        chatroom_settings::Backplane::Redis(settings) => Arc::new(redis::Redis::new(settings, credentials)),
     }
 }

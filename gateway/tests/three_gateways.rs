@@ -55,3 +55,9 @@ async fn in_memory_everybody_hears_everything_in_one_order() {
     let room = Memory::new();
     one_order([(); 3].map(|()| Arc::new(room.clone()) as Arc<dyn Backplane>)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_redis_everybody_hears_everything_in_one_order() {
+    let Some(server) = support::redis::Server::start(&[]) else { return };
+    one_order([(); 3].map(|()| server.backplane("order"))).await;
+}

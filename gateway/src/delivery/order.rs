@@ -190,3 +190,209 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::{Kind, Message};
+
+    fn epoch(name: &str) -> Epoch {
+        Epoch(name.into())
+    }
+
+    fn at(name: &str, seq: u64) -> Position {
+        Position { epoch: epoch(name), seq }
+    }
+
+    fn looked(now: Position) -> RoomPosition {
+        RoomPosition { now, former: None }
+    }
+
+    fn batch(name: &str, first: u64, count: u64) -> Batch {
+        let message = |seq: u64| Message { from: None, kind: Kind::Text, payload: Bytes::from(seq.to_string()) };
+        Batch { epoch: epoch(name), first, online: first, messages: (first..first + count).map(message).collect() }
+    }
+
+    fn log(batches: impl IntoIterator<Item = Batch>) -> History {
+        History { batches: batches.into_iter().collect(), complete: true }
+    }
+
+    /// The numbers that were delivered, and `None` where something was told to be lost.
+    fn story(outputs: &[Output]) -> Vec<Option<u64>> {
+        let step = |output: &Output| match output {
+            Output::Deliver(messages) => messages.iter().map(|message| Some(message.seq)).collect(),
+            Output::Lose => vec![None],
+            Output::Repaired => vec![],
+        };
+        outputs.iter().flat_map(step).collect()
+    }
+
+    fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<Option<u64>> {
+        range.map(Some).collect()
+    }
+
+    #[test]
+    fn what_follows_is_delivered_and_what_was_is_dropped() {
+        let mut order = Order::new(at("a", 5));
+        assert_eq!(story(&order.batch(batch("a", 6, 2))), numbers(6..=7));
+        assert_eq!(story(&order.batch(batch("a", 1, 7))), []);
+        assert_eq!(story(&order.batch(batch("a", 6, 4))), numbers(8..=9), "only its new part");
+        assert_eq!(order.hole(), None);
+    }
+
+    #[test]
+    fn behind_a_hole_everything_waits_for_the_log() {
+        let mut order = Order::new(at("a", 0));
+        assert_eq!(story(&order.batch(batch("a", 4, 2))), []);
+        assert_eq!(story(&order.batch(batch("a", 6, 1))), []);
+        assert_eq!((order.hole(), order.is_blocked()), (Some(0), true));
+        let outputs = order.repaired(log([batch("a", 1, 2), batch("a", 3, 1), batch("a", 4, 2)]));
+        assert_eq!(story(&outputs), numbers(1..=6));
+        assert_eq!(outputs.last(), Some(&Output::Repaired));
+        assert_eq!((order.hole(), order.is_blocked()), (None, false));
+    }
+
+    #[test]
+    fn a_page_of_the_log_is_not_the_end_of_it() {
+        let mut order = Order::new(at("a", 0));
+        order.batch(batch("a", 9, 1));
+        let page = History { complete: false, ..log([batch("a", 1, 4)]) };
+        assert_eq!(story(&order.repaired(page)), numbers(1..=4));
+        assert_eq!(order.hole(), Some(4));
+        assert_eq!(story(&order.repaired(log([batch("a", 5, 4)]))), numbers(5..=9));
+    }
+
+    #[test]
+    fn what_the_log_does_not_have_is_told_before_what_follows() {
+        let mut order = Order::new(at("a", 0));
+        order.batch(batch("a", 8, 1));
+        let outputs = order.repaired(log([batch("a", 3, 2), batch("a", 6, 2)]));
+        assert_eq!(story(&outputs), [None, Some(3), Some(4), None, Some(6), Some(7), Some(8)]);
+        assert!(!outputs.contains(&Output::Repaired));
+        order.batch(batch("a", 12, 1));
+        assert_eq!(story(&order.repaired(log([]))), [None, Some(12)]);
+    }
+
+    #[test]
+    fn a_look_finds_what_got_lost_without_a_trace() {
+        let mut order = Order::new(at("a", 3));
+        assert_eq!(order.position(&looked(at("a", 3))), []);
+        assert_eq!(order.hole(), None);
+        order.position(&looked(at("a", 5)));
+        assert_eq!((order.hole(), order.is_blocked()), (Some(3), false), "it may be under way");
+        assert_eq!(story(&order.repaired(log([batch("a", 4, 2)]))), numbers(4..=5));
+    }
+
+    #[test]
+    fn a_new_epoch_begins_at_one_and_late_words_of_the_old_one_are_dropped() {
+        let mut order = Order::new(at("a", 3));
+        assert_eq!(story(&order.batch(batch("b", 1, 2))), numbers(1..=2));
+        assert_eq!(order.batch(batch("a", 4, 1)), []);
+        assert_eq!(order.position(&looked(at("a", 4))), []);
+        assert_eq!(story(&order.batch(batch("b", 3, 1))), numbers(3..=3));
+        let mut late = Order::new(at("a", 3));
+        assert_eq!(story(&late.batch(batch("b", 4, 1))), []);
+        assert_eq!(story(&late.repaired(log([batch("b", 1, 3)]))), numbers(1..=4));
+    }
+
+    #[test]
+    fn the_epoch_before_was_heard_whole_unless_somebody_saw_more_of_it() {
+        for (former, expected) in [
+            (None, vec![]),
+            (Some(at("a", 2)), vec![]),
+            (Some(at("a", 3)), vec![]),
+            (Some(at("a", 4)), vec![Output::Lose]),
+            (Some(at("between", 1)), vec![Output::Lose]),
+        ] {
+            let mut order = Order::new(at("a", 3));
+            order.batch(batch("b", 1, 1));
+            assert!(order.is_watching());
+            let position = RoomPosition { now: at("b", 1), former };
+            assert_eq!(order.position(&position), expected, "{position:?}");
+            assert_eq!(order.position(&position), [], "told once");
+        }
+    }
+
+    #[test]
+    fn an_epoch_in_which_nothing_was_said_hides_nothing() {
+        let mut order = Order::new(at("a", 3));
+        order.position(&looked(at("b", 0)));
+        let position = RoomPosition { now: at("c", 0), former: Some(at("a", 4)) };
+        assert_eq!(order.position(&position), [Output::Lose]);
+    }
+
+    #[test]
+    fn a_hole_in_an_epoch_that_is_over_is_lost() {
+        let mut order = Order::new(at("a", 3));
+        order.batch(batch("a", 6, 1));
+        assert_eq!(story(&order.repaired(log([batch("b", 1, 9)]))), [None, Some(6)]);
+    }
+
+    /// What a run of the machine may meet.
+    #[derive(Clone, Debug)]
+    enum Event {
+        /// The next batch is said, and arrives or not.
+        Said {
+            count: u64,
+            arrives: bool,
+        },
+        Looked,
+        /// The log is read, and reaches back so many batches.
+        Read {
+            reaches: usize,
+        },
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            4 => (1..4_u64, any::<bool>()).prop_map(|(count, arrives)| Event::Said { count, arrives }),
+            1 => Just(Event::Looked),
+            2 => (0..6_usize).prop_map(|reaches| Event::Read { reaches }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_hole_is_silent_and_nothing_comes_twice(events in proptest::collection::vec(any_event(), 1..60)) {
+            let (mut order, mut said, mut outputs, mut next) = (Order::new(at("a", 0)), Vec::new(), Vec::new(), 1);
+            for event in events {
+                match event {
+                    Event::Said { count, arrives } => {
+                        said.push(batch("a", next, count));
+                        next += count;
+                        if arrives {
+                            outputs.extend(order.batch(said[said.len() - 1].clone()));
+                        }
+                    }
+                    Event::Looked => outputs.extend(order.position(&looked(at("a", next - 1)))),
+                    Event::Read { reaches } => {
+                        if let Some(after) = order.hole() {
+                            let kept = said.iter().rev().take(reaches).rev();
+                            outputs.extend(order.repaired(log(kept.filter(|batch| batch.last() > after).cloned())));
+                        }
+                    }
+                }
+            }
+            // In the end a look, and a log that reaches back far enough.
+            outputs.extend(order.position(&looked(at("a", next - 1))));
+            if let Some(after) = order.hole() {
+                outputs.extend(order.repaired(log(said.iter().filter(|batch| batch.last() > after).cloned())));
+            }
+            prop_assert_eq!(order.hole(), None);
+            let (mut last, mut told) = (0, false);
+            for step in story(&outputs) {
+                match step {
+                    None => told = true,
+                    Some(seq) => {
+                        prop_assert!(seq == last + 1 || (seq > last && told), "{} behind {}", seq, last);
+                        (last, told) = (seq, false);
+                    }
+                }
+            }
+            prop_assert!(last == next - 1 || told);
+        }
+    }
+}

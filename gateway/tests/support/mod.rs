@@ -3,3 +3,4 @@
 #![allow(missing_docs, reason = "tests are their own documentation")]
 
 pub mod gateway;
+pub mod redis;

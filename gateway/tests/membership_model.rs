@@ -1,0 +1,432 @@
+//! A random model of the registry: gateways that are killed, frozen and swept up half way, a Redis that stalls for longer
+//! than a lease. In the end every connection that ended has its event, no other has one, and the count is the truth.
+//!
+//! The same model must see defects that are planted in the scripts; a model that sees none proves nothing.
+#![allow(missing_docs, reason = "a test program has no readers but its own")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use support::redis::Server;
+
+const LEASE: Duration = Duration::from_millis(400);
+const PREFIX: &str = "cr1:{model}:";
+
+/// The texts of the scripts, which a test may spoil.
+#[derive(Clone)]
+struct Scripts {
+    lease: String,
+    register: String,
+    unregister: String,
+    sweep: String,
+}
+
+impl Scripts {
+    fn good() -> Self {
+        Self {
+            lease: include_str!("../src/backplane/redis/lease.lua").into(),
+            register: include_str!("../src/backplane/redis/register.lua").into(),
+            unregister: include_str!("../src/backplane/redis/unregister.lua").into(),
+            sweep: include_str!("../src/backplane/redis/sweep.lua").into(),
+        }
+    }
+}
+
+fn spoil(script: &mut String, right: &str, wrong: &str) {
+    assert!(script.contains(right), "the planted defect has no place any more: {right}");
+    *script = script.replace(right, wrong);
+}
+
+/// How rough the world is.
+#[derive(Clone, Copy)]
+struct World {
+    seed: u64,
+    kills: bool,
+    freezes: bool,
+    stalls: bool,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    ended: usize,
+    fenced: usize,
+    killed: usize,
+    stalled: usize,
+    /// Ended connections without an event.
+    missing: usize,
+    /// Events of connections that were refused and never existed.
+    of_refused: usize,
+    /// Events of connections that live.
+    of_living: usize,
+    /// The count beside the truth.
+    online: i64,
+    truth: i64,
+    /// Keys and members that nobody will ever tidy up.
+    left_over: Vec<String>,
+}
+
+impl Findings {
+    fn are_right(&self) -> bool {
+        let wrong = self.missing + self.of_refused + self.of_living + self.left_over.len();
+        wrong == 0 && self.online == self.truth
+    }
+}
+
+struct Gateway {
+    name: String,
+    pod: String,
+    born: String,
+    live: BTreeSet<String>,
+    frozen_until: Instant,
+    renewed: Option<Instant>,
+}
+
+struct Model {
+    scripts: Scripts,
+    connection: redis::Connection,
+    random: StdRng,
+    gateways: Vec<Gateway>,
+    must: BTreeSet<String>,
+    never: BTreeSet<String>,
+    numbers: u64,
+    next_stall: Instant,
+    findings: Findings,
+}
+
+impl Model {
+    fn new(server: &Server, scripts: &Scripts, seed: u64) -> Self {
+        let mut model = Self {
+            scripts: scripts.clone(),
+            connection: server.connection(),
+            random: StdRng::seed_from_u64(seed),
+            gateways: Vec::new(),
+            must: BTreeSet::new(),
+            never: BTreeSet::new(),
+            numbers: 0,
+            next_stall: Instant::now() + LEASE * 3,
+            findings: Findings::default(),
+        };
+        (0..3).for_each(|_| model.join(None));
+        model
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn call<T: redis::FromRedisValue>(&mut self, script: &str, keys: &[&str], arguments: &[&str]) -> T {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script).arg(keys.len());
+        keys.iter().for_each(|key| _ = command.arg(format!("{PREFIX}{key}")));
+        command.arg(arguments).query(&mut self.connection).unwrap()
+    }
+
+    fn join(&mut self, pod: Option<String>) {
+        let number = self.number();
+        let now = Instant::now();
+        let gateway = Gateway {
+            name: format!("g{number}"),
+            pod: pod.unwrap_or_else(|| format!("pod-{number}")),
+            born: String::new(),
+            live: BTreeSet::new(),
+            frozen_until: now,
+            renewed: None,
+        };
+        self.gateways.push(gateway);
+        let last = self.gateways.len() - 1;
+        self.renew(last);
+    }
+
+    /// Whether the gateway still lives.
+    fn renew(&mut self, slot: usize) -> bool {
+        let token = format!("token-{}", self.number());
+        let Gateway { name, pod, born, .. } = &self.gateways[slot];
+        let (name, pod, born) = (name.clone(), pod.clone(), born.clone());
+        let length = LEASE.as_millis().to_string();
+        let script = self.scripts.lease.clone();
+        let answer: Vec<redis::Value> = self.call(
+            &script,
+            &["gateways", "room", "history", "due", "events"],
+            &[&name, &length, "86400", PREFIX, &token, &born, &pod, "template", "0", "1", "30000"],
+        );
+        let text = |value: &redis::Value| redis::from_redis_value::<String>(value.clone()).unwrap();
+        if text(&answer[0]) == "fenced" {
+            return false;
+        }
+        self.gateways[slot].born = text(&answer[1]);
+        self.gateways[slot].renewed = Some(Instant::now());
+        let condemned: Vec<String> = redis::from_redis_value(answer[4].clone()).unwrap();
+        for condemned in condemned {
+            // Sometimes stops half way.
+            for _ in 0..*[0, 1, 1, 99].choose(&mut self.random).unwrap() {
+                if self.sweep(&condemned).1 == 0 {
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    fn sweep(&mut self, condemned: &str) -> (u64, u64) {
+        let script = self.scripts.sweep.clone();
+        let (connections, pending) = (format!("conns:{condemned}"), format!("pending:{condemned}"));
+        let keys = ["gateways", &connections, &pending, "due", "events", "room"];
+        self.call(&script, &keys, &[condemned, "5", "1"])
+    }
+
+    fn register(&mut self, gateway: &str, mode: &str, id: &str) -> String {
+        let script = self.scripts.register.clone();
+        let (connections, pending) = (format!("conns:{gateway}"), format!("pending:{gateway}"));
+        self.call(&script, &["gateways", "room", &connections, &pending], &[gateway, mode, id, "details"])
+    }
+
+    fn unregister(&mut self, gateway: &str, id: &str, event: &str) {
+        let script = self.scripts.unregister.clone();
+        let (connections, pending) = (format!("conns:{gateway}"), format!("pending:{gateway}"));
+        let keys = ["gateways", "room", &connections, &pending, "due", "events"];
+        let _: u64 = self.call(&script, &keys, &[gateway, "0", id, event]);
+    }
+
+    /// All its connections have ended, though it could not say so.
+    fn bury(&mut self, slot: usize) -> Gateway {
+        let mut dead = self.gateways.remove(slot);
+        self.must.append(&mut dead.live);
+        dead
+    }
+
+    fn renew_who_is_due(&mut self) {
+        let mut slot = 0;
+        while slot < self.gateways.len() {
+            let Gateway { frozen_until, renewed, .. } = &self.gateways[slot];
+            let due = renewed.is_none_or(|renewed| renewed.elapsed() > LEASE / 3);
+            if due && *frozen_until <= Instant::now() && !self.renew(slot) {
+                self.findings.fenced += 1;
+                self.bury(slot);
+                self.join(None);
+            } else {
+                slot += 1;
+            }
+        }
+    }
+
+    fn step(&mut self, world: World) {
+        let slot = self.random.random_range(0..self.gateways.len());
+        if self.gateways[slot].frozen_until > Instant::now() {
+            return;
+        }
+        let name = self.gateways[slot].name.clone();
+        match self.random.random_range(0..10_000) {
+            0..5_000 => self.connect(slot, &name),
+            5_000..9_000 => {
+                let some = self.random.random_range(0..=self.gateways[slot].live.len());
+                let Some(id) = self.gateways[slot].live.iter().nth(some).cloned() else { return };
+                self.gateways[slot].live.remove(&id);
+                let leased = self.gateways[slot].renewed.is_some_and(|renewed| renewed.elapsed() < LEASE);
+                if leased && self.command(&["HEXISTS", &format!("{PREFIX}events"), &id]) {
+                    self.findings.of_living += 1;
+                }
+                self.must.insert(id.clone());
+                for _ in 0..self.random.random_range(1..3) {
+                    self.unregister(&name, &id, "ended");
+                }
+            }
+            9_000..9_015 if world.kills => {
+                self.findings.killed += 1;
+                let dead = self.bury(slot);
+                let pod = self.random.random_bool(0.5).then_some(dead.pod);
+                self.join(pod);
+            }
+            _ => {}
+        }
+    }
+
+    /// Freezes a gateway or stalls Redis when it is time for that, so that a slow machine sees as much of it.
+    fn disturb(&mut self, world: World) {
+        let now = Instant::now();
+        // One at a time: a silence of all is a stall, and condemns nobody.
+        let thawed = self.gateways.iter().all(|gateway| gateway.frozen_until + LEASE / 4 <= now);
+        if world.freezes && thawed {
+            let pause = *[LEASE / 2, LEASE * 5 / 4, LEASE * 5 / 2].choose(&mut self.random).unwrap();
+            let slot = self.random.random_range(0..self.gateways.len());
+            self.gateways[slot].frozen_until = now + pause;
+        }
+        if world.stalls && now >= self.next_stall {
+            self.stall();
+            self.next_stall = Instant::now() + LEASE * self.random.random_range(4..8);
+        }
+    }
+
+    fn stall(&mut self) {
+        self.findings.stalled += 1;
+        let seconds = (LEASE * 7 / 4).as_secs_f64().to_string();
+        redis::cmd("DEBUG").arg("SLEEP").arg(seconds).query::<()>(&mut self.connection).unwrap();
+    }
+
+    fn connect(&mut self, slot: usize, name: &str) {
+        let id = format!("{name}-{}", self.number());
+        match self.random.random_range(0..100) {
+            0..40 => {
+                if self.register(name, "direct", &id) == "ok" {
+                    self.gateways[slot].live.insert(id);
+                }
+                return;
+            }
+            _ if self.register(name, "pending", &id) != "ok" => return,
+            // Its call timed out: nobody knows, so there has to be an event.
+            40..46 => {
+                self.unregister(name, &id, "unknown");
+                self.must.insert(id);
+                return;
+            }
+            46..52 => {
+                self.unregister(name, &id, "");
+                self.never.insert(id);
+                return;
+            }
+            // Killed before it could confirm; stays pending until it is swept.
+            52..54 => {
+                self.gateways[slot].live.insert(id);
+                let dead = self.bury(slot);
+                self.join(Some(dead.pod));
+                return;
+            }
+            _ => {}
+        }
+        if self.register(name, "confirm", &id) == "ok" {
+            self.gateways[slot].live.insert(id);
+        } else {
+            self.must.insert(id);
+        }
+    }
+
+    fn settle(&mut self) {
+        let until = Instant::now() + LEASE * 5;
+        self.gateways.iter_mut().for_each(|gateway| gateway.frozen_until = Instant::now());
+        while Instant::now() < until {
+            self.renew_who_is_due();
+            std::thread::yield_now();
+        }
+        let dead: Vec<String> = self.command(&["ZRANGEBYSCORE", &format!("{PREFIX}gateways"), "0", "0"]);
+        for dead in dead {
+            while self.sweep(&dead).1 > 0 {}
+        }
+        for slot in 0..self.gateways.len() {
+            assert!(self.renew(slot), "nobody is frozen any more");
+        }
+    }
+
+    fn command<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connection).unwrap()
+    }
+
+    fn find(mut self) -> Findings {
+        let events: BTreeMap<String, String> = self.command(&["HGETALL", &format!("{PREFIX}events")]);
+        let due: Vec<String> = self.command(&["ZRANGE", &format!("{PREFIX}due"), "0", "-1"]);
+        assert_eq!(events.keys().collect::<BTreeSet<_>>(), due.iter().collect::<BTreeSet<_>>());
+        let living: BTreeSet<String> = self.gateways.iter().flat_map(|gateway| gateway.live.clone()).collect();
+        let online: i64 = self.command(&["HGET", &format!("{PREFIX}room"), "online"]);
+        let of_gateways: BTreeSet<String> = self.gateways.iter().map(|gateway| gateway.name.clone()).collect();
+        let keys: Vec<String> = self.command(&["KEYS", "*"]);
+        let fields: Vec<String> = self.command(&["HKEYS", &format!("{PREFIX}room")]);
+        let named = keys.iter().chain(&fields).filter_map(|name| name.rsplit_once(':').map(|(_, owner)| owner));
+        let owner_is_dead =
+            |owner: &&str| owner.starts_with('g') && *owner != "gateways" && !of_gateways.contains(*owner);
+        Findings {
+            ended: self.must.len(),
+            missing: self.must.iter().filter(|id| !events.contains_key(*id)).count(),
+            of_refused: self.never.iter().filter(|id| events.contains_key(*id)).count(),
+            of_living: self.findings.of_living + living.iter().filter(|id| events.contains_key(*id)).count(),
+            online,
+            truth: i64::try_from(living.len()).unwrap(),
+            left_over: named.filter(owner_is_dead).map(str::to_owned).collect(),
+            ..self.findings
+        }
+    }
+}
+
+/// Runs the model for a while; nothing where there is no Redis.
+fn run(scripts: &Scripts, world: World, seconds: u64) -> Option<Findings> {
+    let server = Server::start(&["--enable-debug-command", "local"])?;
+    let mut model = Model::new(&server, scripts, world.seed);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
+        model.renew_who_is_due();
+        model.disturb(world);
+        model.step(world);
+    }
+    model.settle();
+    let findings = model.find();
+    println!("seed {}: {findings:?}", world.seed);
+    Some(findings)
+}
+
+fn rough(seed: u64) -> World {
+    World { seed, kills: true, freezes: true, stalls: true }
+}
+
+/// Runs several worlds at once: they mostly wait.
+fn run_all(scripts: &Scripts, worlds: &[World], seconds: u64) -> Vec<Findings> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = worlds.iter().map(|world| scope.spawn(|| run(scripts, *world, seconds))).collect();
+        runs.into_iter().filter_map(|run| run.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn every_end_has_its_event_and_the_count_is_the_truth() {
+    let findings = run_all(&Scripts::good(), &[1, 2, 3, 4].map(rough), 8);
+    for findings in &findings {
+        assert!(findings.are_right(), "{findings:?}");
+        assert!(findings.ended > 100, "the model did something: {findings:?}");
+    }
+    let total = |of: fn(&Findings) -> usize| findings.iter().map(of).sum::<usize>();
+    let something = [total(|findings| findings.fenced), total(|f| f.killed), total(|f| f.stalled)];
+    assert!(findings.is_empty() || something.iter().all(|count| *count > 0), "fenced, killed, stalled: {something:?}");
+}
+
+#[test]
+fn a_stall_fences_nobody() {
+    let calm = World { seed: 5, kills: false, freezes: false, stalls: true };
+    for findings in run_all(&Scripts::good(), &[calm], 5) {
+        assert!(findings.are_right() && findings.stalled > 0, "{findings:?}");
+        assert_eq!(findings.fenced, 0, "{findings:?}");
+    }
+}
+
+/// The line by which a condemned gateway learns that it is.
+const UNDEAD: &str = "if mine == '0' or (not mine and known ~= '' and known == born) then";
+
+#[test]
+fn planted_defects_are_seen() {
+    let planted = |spoil: &dyn Fn(&mut Scripts)| {
+        let mut scripts = Scripts::good();
+        spoil(&mut scripts);
+        scripts
+    };
+    let too_early = planted(&|scripts| spoil(&mut scripts.sweep, "if left == 0 then", "if true then"));
+    for findings in run_all(&too_early, &[rough(6)], 4) {
+        assert!(findings.missing > 0, "an incarnation removed after the first batch: {findings:?}");
+    }
+    let of_refused = planted(&|scripts| spoil(&mut scripts.unregister, "event ~= '' and (", "("));
+    for findings in run_all(&of_refused, &[rough(7)], 3) {
+        assert!(findings.of_refused > 0, "an event for who was refused: {findings:?}");
+    }
+    let undead = planted(&|scripts| spoil(&mut scripts.lease, UNDEAD, "if false then"));
+    let frosty = World { kills: false, stalls: false, ..rough(8) };
+    for findings in run_all(&undead, &[frosty], 5) {
+        assert!(findings.of_living > 0 || findings.online != findings.truth, "the condemned go on: {findings:?}");
+    }
+    let hasty = planted(&|scripts| {
+        spoil(&mut scripts.lease, "deadline < now and now >= quiet", "deadline < now");
+    });
+    let calm = World { seed: 9, kills: false, freezes: false, stalls: true };
+    for findings in run_all(&hasty, &[calm], 5) {
+        assert!(findings.stalled == 0 || findings.fenced > 0, "a stall fences the fleet: {findings:?}");
+    }
+}
