@@ -1,8 +1,8 @@
 //! The tool `chatroom`: what can be done with a ChatRoom without a cluster.
 
-pub mod local;
 pub mod cli;
 pub mod crd;
+pub mod local;
 pub mod manifest;
 pub mod render;
 mod schema;
