@@ -21,6 +21,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use announce::Output;
@@ -29,7 +30,7 @@ pub use running::EndedEarly;
 
 use backplane::{External, NotARedisUrl, Shared};
 use plan::{NoSuchPort, Plan, Wishes};
-use running::{Programs, Running};
+use running::{OwnRedis, Programs, Running};
 
 use super::manifest::Manifest;
 use crate::desired::settings;
@@ -86,9 +87,10 @@ pub async fn run(manifest: &Manifest, room: &Room, options: &Options) -> Result<
     let shared = shared(manifest, room, options)?;
     let plan = plan(room, options, &shared)?;
     machine::check_ports(&plan)?;
-    let mut running = start(&plan, room, &shared, options.output)?;
+    let (programs, directory) = prepare(&plan, room, &shared)?;
+    let mut running = Running::start(&programs, directory, options.output);
     let ready = tokio::select! {
-        ready = running.until_ready(&plan) => Some(ready),
+        ready = running.until_ready(&plan, &programs) => Some(ready),
         () = stops.next() => None,
     };
     let done = match ready {
@@ -147,8 +149,8 @@ fn plan(room: &Room, options: &Options, shared: &Shared) -> Result<Plan, LocalEr
     Ok(Plan::new(cold, settings::hot(room), Wishes { replicas, bind, port, output, shared, run: &run })?)
 }
 
-/// Finds the programs, writes the files, starts the processes.
-fn start(plan: &Plan, room: &Room, shared: &Shared, output: Output) -> Result<Running, LocalError> {
+/// Finds the programs and writes the files.
+fn prepare(plan: &Plan, room: &Room, shared: &Shared) -> Result<(Programs, TempDir), LocalError> {
     let own = std::env::current_exe().map_err(LocalError::system("find this program"))?;
     let gateway = machine::find_gateway(&own)?;
     let server = match shared {
@@ -167,10 +169,10 @@ fn start(plan: &Plan, room: &Room, shared: &Shared, output: Output) -> Result<Ru
         let file = Path::new(REDIS_CONFIGURATION);
         let text = backplane::own_configuration(server.port, &server.password, directory.path());
         machine::write(directory.path(), file, &text).map_err(&cannot_write)?;
-        redis = Some((server.program, directory.path().join(file)));
+        let OwnServer { program, port, .. } = server;
+        redis = Some(OwnRedis { program, configuration: directory.path().join(file), port });
     }
-    let programs = Programs { own, gateway, environment: environment(room), redis };
-    Ok(Running::start(plan, &programs, directory, output))
+    Ok((Programs { own, gateway, environment: environment(room), redis }, directory))
 }
 
 /// A Redis of the run's own.

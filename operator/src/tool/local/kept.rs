@@ -130,12 +130,14 @@ async fn watch_over(
     kind: &Kind,
     wishes: &mut watch::Receiver<Wish>,
 ) -> Option<String> {
+    // Taken out of the child: waiting for it would close the pipe first.
+    let lifeline = child.stdin.take();
     let unasked = tokio::select! {
         status = child.wait() => Some(describe(status)),
         () = wished(wishes, |wish| wish != Wish::Run) => None,
     };
     if unasked.is_none() {
-        drop(child.stdin.take());
+        drop(lifeline);
         tokio::select! {
             _ = child.wait() => {}
             () = wished(wishes, |wish| wish == Wish::Kill) => kill(&mut child, kind, "as asked").await,

@@ -1,13 +1,16 @@
 //! A room that runs on this machine: its processes, from the first to the last.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::announce::Output;
 use super::kept::{Ended, Kept, Kind};
@@ -22,6 +25,9 @@ const BEYOND_DRAIN_SECONDS: u32 = 30;
 /// A Redis without a disk has nothing to do at its end.
 const REDIS_GRACE: Duration = Duration::from_secs(5);
 
+/// Between two looks whether Redis listens.
+const BETWEEN_CONNECTS: Duration = Duration::from_millis(20);
+
 /// What is started.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -31,8 +37,19 @@ pub(super) struct Programs {
     pub gateway: OsString,
     /// Variables that the room gives its gateways.
     pub environment: Vec<(String, String)>,
-    /// The Redis and the path of its configuration, when the run has its own.
-    pub redis: Option<(OsString, PathBuf)>,
+    /// The Redis, when the run has its own.
+    pub redis: Option<OwnRedis>,
+}
+
+/// How a Redis of the run's own is started and found.
+#[derive(Debug)]
+pub(super) struct OwnRedis {
+    /// The program.
+    pub program: OsString,
+    /// The path of its configuration.
+    pub configuration: PathBuf,
+    /// The port that stands there.
+    pub port: u16,
 }
 
 /// A process that ended before the room was ready: it would do so again.
@@ -49,42 +66,56 @@ pub(super) struct Running {
     gateways: Vec<Kept>,
     redis: Option<Kept>,
     ended: mpsc::Receiver<Ended>,
+    told: mpsc::Sender<Ended>,
+    output: Output,
     // Gone last: the processes read what is in it.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Running {
-    /// Starts everything.
+    /// Starts what the gateways need; they themselves come with [`Running::until_ready`].
     #[must_use]
-    pub(super) fn start(plan: &Plan, programs: &Programs, directory: TempDir, output: Output) -> Self {
+    pub(super) fn start(programs: &Programs, directory: TempDir, output: Output) -> Self {
         let (told, ended) = mpsc::channel(UNTOLD_ENDS);
-        let redis = programs.redis.as_ref().map(|(server, configuration)| {
-            let words = [programs.own.clone().into(), "keep".into(), server.clone(), configuration.clone().into()];
+        let redis = programs.redis.as_ref().map(|redis| {
+            let words =
+                [programs.own.clone().into(), "keep".into(), redis.program.clone(), redis.configuration.clone().into()];
             let kind = Kind { name: "redis".into(), command: command(words.to_vec(), &[]), grace: REDIS_GRACE, output };
             Kept::start(kind, told.clone())
         });
-        let gateways = plan
-            .replicas
-            .iter()
-            .map(|replica| Kept::start(gateway_kind(plan, replica, programs, directory.path(), output), told.clone()));
-        Self { gateways: gateways.collect(), redis, ended, _directory: directory }
+        Self { gateways: Vec::new(), redis, ended, told, output, directory }
     }
 
-    /// Waits until every gateway takes clients; answers their process ids.
+    /// Starts the gateways and waits until each of them takes clients; answers their process ids.
     ///
     /// # Errors
     /// When a process ends meanwhile.
-    pub(super) async fn until_ready(&mut self, plan: &Plan) -> Result<Vec<u32>, EndedEarly> {
-        let probe = Probe::new();
-        let all_ready = join_all(plan.replicas.iter().map(|replica| {
-            let tell = |why| say(&format!("{} is not ready: {why}", replica.pod_name));
-            let url = replica.internal_url();
-            let probe = &probe;
-            async move { probe.until_ready(&url, tell).await }
-        }));
-        tokio::select! {
-            _ = all_ready => Ok(self.gateways.iter().filter_map(Kept::pid).collect()),
-            Some(Ended { name, how }) = self.ended.recv() => Err(EndedEarly { name, how }),
+    pub(super) async fn until_ready(&mut self, plan: &Plan, programs: &Programs) -> Result<Vec<u32>, EndedEarly> {
+        let Self { gateways, ended, told, output, directory, .. } = self;
+        let all_ready = async {
+            // Earlier they would be up as well, but say that they are not and try again only after a second.
+            if let Some(redis) = &programs.redis {
+                until_listening(redis.port).await;
+            }
+            gateways.extend(plan.replicas.iter().map(|replica| {
+                Kept::start(gateway_kind(plan, replica, programs, directory.path(), *output), told.clone())
+            }));
+            let probe = Probe::new();
+            join_all(plan.replicas.iter().map(|replica| {
+                let tell = |why| say(&format!("{} is not ready: {why}", replica.pod_name));
+                let url = replica.internal_url();
+                let probe = &probe;
+                async move { probe.until_ready(&url, tell).await }
+            }))
+            .await;
+        };
+        let early = tokio::select! {
+            () = all_ready => None,
+            early = ended.recv() => early,
+        };
+        match early {
+            Some(Ended { name, how }) => Err(EndedEarly { name, how }),
+            None => Ok(self.gateways.iter().filter_map(Kept::pid).collect()),
         }
     }
 
@@ -118,6 +149,12 @@ async fn end_all(kept: &mut [Kept], stops: &mut Stops) {
             _ = &mut all => return,
             () = stops.next() => handles.iter().for_each(|kill| kill()),
         }
+    }
+}
+
+async fn until_listening(port: u16) {
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
+        sleep(BETWEEN_CONNECTS).await;
     }
 }
 
