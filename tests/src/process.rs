@@ -10,6 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::wait;
 
@@ -20,6 +22,7 @@ pub struct Process {
     child: Child,
     stdout: Lines,
     stderr: Lines,
+    readers: JoinSet<()>,
 }
 
 /// What a program has written so far.
@@ -43,9 +46,10 @@ impl Process {
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let stdout = Lines::default();
         let stderr = Lines::default();
-        stdout.follow(child.stdout.take().expect("stdout is a pipe"));
-        stderr.follow(child.stderr.take().expect("stderr is a pipe"));
-        Self { name: program.display().to_string(), child, stdout, stderr }
+        let mut readers = JoinSet::new();
+        readers.spawn(stdout.clone().follow(child.stdout.take().expect("stdout is a pipe")));
+        readers.spawn(stderr.clone().follow(child.stderr.take().expect("stderr is a pipe")));
+        Self { name: program.display().to_string(), child, stdout, stderr, readers }
     }
 
     /// What it wrote to stdout.
@@ -74,16 +78,18 @@ impl Process {
         send(self.pid(), signal);
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended and everything it wrote was read.
     ///
     /// # Panics
     /// When it has not ended at the deadline.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
-        let waiting = tokio::time::timeout(deadline, self.child.wait()).await;
-        match waiting {
-            Ok(status) => status.expect("a child can be waited for"),
-            Err(_) => panic!("{self} has not ended within {deadline:?}"),
-        }
+        let Ok(status) = timeout(deadline, self.child.wait()).await else {
+            panic!("{self} has not ended within {deadline:?}");
+        };
+        // Its pipes may have been inherited by somebody who still lives; that is for the test to find out.
+        let everything_read = async { while self.readers.join_next().await.is_some() {} };
+        let _ = timeout(deadline, everything_read).await;
+        status.expect("a child can be waited for")
     }
 
     /// Waits for the first line on stdout.
@@ -123,15 +129,11 @@ impl Lines {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn follow(&self, pipe: impl AsyncRead + Send + Unpin + 'static) {
-        let lines = self.clone();
-        // Not awaited by anybody: it ends with the pipe, and a test that is over needs no further lines.
-        drop(tokio::spawn(async move {
-            let mut reader = BufReader::new(pipe).lines();
-            while let Ok(Some(line)) = reader.next_line().await {
-                lines.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        }));
+    async fn follow(self, pipe: impl AsyncRead + Send + Unpin) {
+        let mut reader = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = reader.next_line().await {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
     }
 }
 
