@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chatroom_gateway::membership::Standing;
 use chatroom_gateway::message::{self, Kind, RoomMessage};
+use chatroom_gateway::session::AdmitError;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
@@ -135,17 +136,26 @@ async fn an_isolated_gateway_stands_still_and_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn an_isolated_gateway_takes_nobody() {
     let room = Room::open(Setup::default()).await;
-    let ticket = room.ticket().await;
-    drop(ticket);
+    drop(room.ticket().await);
     room.set_membership(|now| now.standing = Standing::Isolated);
-    let request = chatroom_gateway::admission::ClientRequest {
-        address: "192.0.2.1".parse().unwrap(),
-        user_agent: None,
-        origin: None,
-        subprotocols: Vec::new(),
-    };
-    assert!(room.sessions.admit(request).await.is_err());
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Unavailable);
     room.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_full_gateway_takes_nobody_until_somebody_goes() {
+    let mut setup = Setup::default();
+    setup.limits.max_connections_per_pod = 2;
+    let room = Room::open(setup).await;
+    let (mut anna, _ticket) = (room.connect().await, room.ticket().await);
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Full);
+    anna.close(None).await.unwrap();
+    within(async {
+        while room.ask().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
