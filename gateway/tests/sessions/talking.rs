@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chatroom_gateway::membership::Standing;
 use chatroom_gateway::message::{self, Kind, RoomMessage};
+use chatroom_gateway::session::AdmitError;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
@@ -73,6 +74,21 @@ async fn a_reader_that_lags_hears_everything_whole_and_in_order_with_pongs_betwe
 }
 
 #[tokio::test]
+async fn a_burst_is_heard_to_its_end_though_nothing_follows_it() {
+    let room = Room::open(Setup::default()).await;
+    let mut anna = room.connect().await;
+    // Many more batches than a session writes in one turn, and none of them while it does.
+    for number in 0..1000 {
+        let payload = Bytes::from(number.to_string());
+        let message = message::Message { from: None, kind: Kind::Text, payload };
+        room.hub.deliver(&[RoomMessage { seq: 1, online: 1, message }]);
+    }
+    for number in 0..1000 {
+        assert_eq!(hear(&mut anna).await, number.to_string());
+    }
+}
+
+#[tokio::test]
 async fn a_message_behind_the_request_is_not_lost() {
     let room = Room::open(Setup::default()).await;
     let mut anna = room.connect().await;
@@ -135,17 +151,26 @@ async fn an_isolated_gateway_stands_still_and_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn an_isolated_gateway_takes_nobody() {
     let room = Room::open(Setup::default()).await;
-    let ticket = room.ticket().await;
-    drop(ticket);
+    drop(room.ticket().await);
     room.set_membership(|now| now.standing = Standing::Isolated);
-    let request = chatroom_gateway::admission::ClientRequest {
-        address: "192.0.2.1".parse().unwrap(),
-        user_agent: None,
-        origin: None,
-        subprotocols: Vec::new(),
-    };
-    assert!(room.sessions.admit(request).await.is_err());
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Unavailable);
     room.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_full_gateway_takes_nobody_until_somebody_goes() {
+    let mut setup = Setup::default();
+    setup.limits.max_connections_per_pod = 2;
+    let room = Room::open(setup).await;
+    let (mut anna, _ticket) = (room.connect().await, room.ticket().await);
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Full);
+    anna.close(None).await.unwrap();
+    within(async {
+        while room.ask().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
