@@ -138,7 +138,7 @@ async fn a_stall_longer_than_the_lease_isolates_and_nobody_is_fenced() {
     let names = [0, 1].map(|number| gateways[number].joined.membership.borrow().incarnation);
     let mut connection = server.connection();
     let stall = tokio::task::spawn_blocking(move || {
-        redis::cmd("DEBUG").arg("SLEEP").arg("3").query::<()>(&mut connection).unwrap();
+        redis::cmd("DEBUG").arg("SLEEP").arg("4").query::<()>(&mut connection).unwrap();
     });
     for gateway in &gateways {
         gateway.standing(Standing::Isolated).await;
@@ -188,6 +188,16 @@ async fn credentials_that_are_missing_or_refused_are_said_and_taken_once_they_ar
     gateway.standing(Standing::Leased).await;
     let now = gateway.joined.membership.borrow().clone();
     assert_eq!((now.redis.state, now.missing, now.refused), (RedisState::Connected, vec![], vec![]));
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_does_not_speak_tls_is_unreachable_over_it() {
+    let Some(server) = Server::start(&[]) else { return };
+    let url = format!("rediss://:hunter2@127.0.0.1:{}", server.port);
+    let gateway = Gateway::begin(server.backplane_as("tls", &url), settings());
+    let message = state(&gateway, RedisState::Unreachable).await;
+    assert!(!message.is_empty() && !message.contains("hunter2"), "{message}");
     gateway.stop().await;
 }
 
