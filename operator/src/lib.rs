@@ -1,7 +1,24 @@
-//! The operator of ChatRooms.
+//! The controller of ChatRooms, and the tool `chatroom`.
+//!
+//! One reconcile is six steps, of which only the first and the fifth touch the world:
+//! observe → [`controller::validate`] → [`decide`] → [`desired`] → apply → [`controller::report`].
 
+pub mod conditions;
+pub mod controller;
+pub mod decide;
+pub mod desired;
+pub mod names;
+pub mod observed;
+pub mod room;
+pub mod tool;
+
+// The program around it.
+pub mod app;
 pub mod cli;
+pub mod served;
+pub mod fleet;
+pub mod events;
+pub mod web;
 pub mod health;
 pub mod metrics;
 pub mod telemetry;
-pub mod web;

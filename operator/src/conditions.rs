@@ -1,0 +1,1 @@
+//! Conditions: what a transition is, and in which order they stand.
