@@ -1,5 +1,6 @@
 //! The command line and the environment of the operator, read once into [`Settings`].
 
+use crate::room::Defaults;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -17,22 +18,13 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The images of rooms that name none.
-    pub images: Images,
+    pub defaults: Defaults,
     /// Where probes and metrics are served.
     pub listen: SocketAddr,
     /// Name of the operator's pod; events carry it.
     pub pod_name: Option<String>,
     /// What is logged, and how.
     pub log: Log,
-}
-
-/// The images of rooms that name none, each as `repository[:tag][@digest]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
-    /// The chat gateway.
-    pub gateway: String,
-    /// The Redis of rooms that bring none.
-    pub redis: String,
 }
 
 /// What is logged, and how.
@@ -103,12 +95,13 @@ impl Settings {
 impl Arguments {
     fn into_settings(self) -> Result<Settings, clap::Error> {
         let Self { gateway_image, redis_image, bind, port, pod_name, log_filter, log_format } = self;
-        tracing_subscriber::EnvFilter::try_new(&log_filter)
-            .map_err(|error| bad_input(&format!("--log-filter (LOG_FILTER) {log_filter:?} is not a filter: {error}")))?;
+        tracing_subscriber::EnvFilter::try_new(&log_filter).map_err(|error| {
+            bad_input(&format!("--log-filter (LOG_FILTER) {log_filter:?} is not a filter: {error}"))
+        })?;
         Ok(Settings {
-            images: Images {
-                gateway: image(gateway_image, "--gateway-image", "RELATED_IMAGE_GATEWAY")?,
-                redis: image(redis_image, "--redis-image", "RELATED_IMAGE_REDIS")?,
+            defaults: Defaults {
+                gateway_image: image(gateway_image, "--gateway-image", "RELATED_IMAGE_GATEWAY")?,
+                redis_image: image(redis_image, "--redis-image", "RELATED_IMAGE_REDIS")?,
             },
             listen: SocketAddr::new(bind, port),
             // An unset value that a manifest's template rendered as "" is as good as absent.
@@ -143,14 +136,16 @@ mod tests {
     #[test]
     fn two_images_are_all_that_is_needed() {
         let settings = Settings::from_words(WORDS).unwrap();
-        assert_eq!(settings.images, Images { gateway: "gateway:1".into(), redis: "redis:1".into() });
+        assert_eq!(settings.defaults, Defaults { gateway_image: "gateway:1".into(), redis_image: "redis:1".into() });
         assert_eq!(settings.listen.to_string(), "[::]:9090");
         assert_eq!(settings.log.format, LogFormat::Json);
     }
 
     #[test]
     fn a_missing_image_is_bad_input_and_names_its_variable() {
-        for (words, variable) in [(&WORDS[..2], "RELATED_IMAGE_REDIS"), (&[WORDS[0], WORDS[2]], "RELATED_IMAGE_GATEWAY")] {
+        for (words, variable) in
+            [(&WORDS[..2], "RELATED_IMAGE_REDIS"), (&[WORDS[0], WORDS[2]], "RELATED_IMAGE_GATEWAY")]
+        {
             let error = Settings::from_words(words.iter().copied()).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(variable), "{error}");
@@ -159,7 +154,8 @@ mod tests {
 
     #[test]
     fn an_empty_image_counts_as_missing() {
-        let error = Settings::from_words(["chatroom-operator", "--gateway-image=", "--redis-image=redis:1"]).unwrap_err();
+        let error =
+            Settings::from_words(["chatroom-operator", "--gateway-image=", "--redis-image=redis:1"]).unwrap_err();
         assert!(error.to_string().contains("RELATED_IMAGE_GATEWAY is not set"), "{error}");
     }
 

@@ -1,8 +1,9 @@
 //! What the operator tells people through Kubernetes events: transitions only, never the same thing at each reconcile.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use k8s_openapi::api::core::v1::ObjectReference;
+use std::borrow::Cow;
 use tracing::warn;
 
 /// What the API server takes as the note of an event, in bytes.
@@ -20,7 +21,7 @@ pub struct Notice {
     /// Whether it is a warning.
     pub warning: bool,
     /// Why it is told; one word in CamelCase.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// What the operator did; one word in CamelCase.
     pub action: &'static str,
     /// The sentence for people.
@@ -32,13 +33,13 @@ pub struct Notice {
 impl Notice {
     /// Something that went as it should.
     #[must_use]
-    pub fn normal(reason: &'static str, action: &'static str, note: String) -> Self {
-        Self { warning: false, reason, action, note, about: None }
+    pub fn normal(reason: impl Into<Cow<'static, str>>, action: &'static str, note: String) -> Self {
+        Self { warning: false, reason: reason.into(), action, note, about: None }
     }
 
     /// Something that somebody should look at.
     #[must_use]
-    pub fn warning(reason: &'static str, action: &'static str, note: String) -> Self {
+    pub fn warning(reason: impl Into<Cow<'static, str>>, action: &'static str, note: String) -> Self {
         Self { warning: true, ..Self::normal(reason, action, note) }
     }
 
@@ -62,9 +63,9 @@ impl Events {
         let Notice { warning, reason, action, note, about } = notice;
         let type_ = if warning { EventType::Warning } else { EventType::Normal };
         let event =
-            Event { type_, reason: reason.into(), note: Some(cut(note)), action: action.into(), secondary: about };
+            Event { type_, reason: reason.to_string(), note: Some(cut(note)), action: action.into(), secondary: about };
         if let Err(error) = self.recorder.publish(&event, room).await {
-            warn!(%error, reason, "failed to send an event");
+            warn!(%error, %reason, "failed to send an event");
         }
     }
 }

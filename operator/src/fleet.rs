@@ -10,8 +10,8 @@ use crate::fleet::ask::Asker;
 use crate::fleet::change::Noted;
 use crate::health::Health;
 use crate::metrics::{Metrics, ResultLabel};
-use crate::names::labels;
-use crate::observed::GatewayReport;
+use crate::names::{Component, keys};
+use crate::observed::{GatewayReport, Unreachable};
 use chatroom_api::ChatRoom;
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -37,6 +37,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The name of a room.
 pub type RoomRef = ObjectRef<ChatRoom>;
+
+pub(crate) use change::online_moved;
 
 /// The latest answers. Cheap to clone; all clones see the same.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +110,8 @@ impl Fleet {
             if let Err(error) = &answer {
                 debug!(room = %gateway.room, pod = gateway.pod, %error, "a gateway did not answer");
             }
-            let report = GatewayReport { pod: gateway.pod, answer: answer.map_err(|error| error.to_string()) };
+            let answer = answer.map_err(|error| Unreachable { message: error.to_string() });
+            let report = GatewayReport { pod: gateway.pod, answer };
             heard.entry(gateway.room).or_default().push(report);
         }
         for reports in heard.values_mut() {
@@ -153,8 +156,8 @@ impl Told {
 
 /// The gateway that runs in a pod, if it is one of ours and has an address.
 fn gateway(pod: &Pod) -> Option<Gateway> {
-    let room = pod.labels().get(labels::INSTANCE)?;
-    if pod.labels().get(labels::NAME).map(String::as_str) != Some(labels::GATEWAY) {
+    let room = pod.labels().get(keys::INSTANCE)?;
+    if pod.labels().get(keys::NAME).map(String::as_str) != Some(Component::Gateway.program()) {
         return None;
     }
     let status = pod.status.as_ref()?;

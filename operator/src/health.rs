@@ -108,7 +108,9 @@ impl Health {
             Rooms::Served if self.caches_synced.load(Ordering::Relaxed) => Ok(()),
             Rooms::Served => Err("the watches have not delivered their first lists yet"),
             Rooms::Unknown => Err("the API server has not answered yet"),
-            Rooms::Missing => Err("the API server does not know chatrooms.chatroom.dev: install the resource definition"),
+            Rooms::Missing => {
+                Err("the API server does not know chatrooms.chatroom.dev: install the resource definition")
+            }
             Rooms::Forbidden => Err("the service account may not list chatrooms.chatroom.dev: bind its ClusterRole"),
         }
     }

@@ -15,10 +15,10 @@ pub mod tool;
 // The program around it.
 pub mod app;
 pub mod cli;
-pub mod served;
-pub mod fleet;
 pub mod events;
-pub mod web;
+pub mod fleet;
 pub mod health;
 pub mod metrics;
+pub mod served;
 pub mod telemetry;
+pub mod web;

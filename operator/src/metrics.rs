@@ -1,5 +1,6 @@
 //! What the operator counts, for Prometheus.
 
+use chatroom_api::{ChatRoom, condition};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -84,7 +85,11 @@ impl Metrics {
         let watch_errors = Family::default();
         registry.register("watch_errors", "Watches that broke and were started again, by kind", watch_errors.clone());
         let gateway_polls = Family::default();
-        registry.register("gateway_polls", "Gateways that were asked for their status, by result", gateway_polls.clone());
+        registry.register(
+            "gateway_polls",
+            "Gateways that were asked for their status, by result",
+            gateway_polls.clone(),
+        );
         let fleet_triggers_postponed = Counter::default();
         registry.register(
             "fleet_triggers_postponed",
@@ -116,6 +121,30 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
+    }
+}
+
+/// How many rooms are in which phase; every phase is there, also with none.
+#[must_use]
+pub fn phases(rooms: &[Arc<ChatRoom>]) -> BTreeMap<&'static str, u64> {
+    let mut phases = BTreeMap::from(["ready", "reconciling", "stalled", "not_ready"].map(|phase| (phase, 0)));
+    for room in rooms {
+        *phases.entry(phase(room)).or_default() += 1;
+    }
+    phases
+}
+
+fn phase(room: &ChatRoom) -> &'static str {
+    let conditions = || room.status.iter().flat_map(|status| &status.conditions);
+    let is_true = |type_| conditions().any(|condition| condition.type_ == type_ && condition.status == "True");
+    if is_true(condition::STALLED) {
+        "stalled"
+    } else if is_true(condition::RECONCILING) {
+        "reconciling"
+    } else if is_true(condition::READY) {
+        "ready"
+    } else {
+        "not_ready"
     }
 }
 

@@ -2,15 +2,16 @@
 
 use crate::controller::Context;
 use crate::controller::errors::Error;
+use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
 use crate::controller::takeover::{Owner, Standing, may_delete, standing};
-use crate::decide::{Decision, RedisDecision};
+use crate::decide::RedisDecision;
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::names::{MANAGER, Names};
+use crate::room::Invalid;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Secret, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
@@ -20,13 +21,15 @@ use std::fmt::Debug;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Everything stands; here are the two whose state the room's status speaks of.
-#[derive(Clone, Debug)]
-pub struct Live {
-    /// The Deployment of the gateways.
-    pub deployment: Arc<Deployment>,
-    /// The Deployment of the room's own Redis, if it has one.
-    pub redis: Option<Arc<Deployment>>,
+/// What came of trying to bring a room about.
+#[derive(Debug)]
+pub struct Attempt {
+    /// For the status.
+    pub outcome: Outcome,
+    /// What was done, in order; also when the end was not reached.
+    pub deeds: Vec<Deed>,
+    /// Why the end was not reached.
+    pub error: Option<Error>,
 }
 
 /// Something that was done to an object, and is worth telling.
@@ -82,51 +85,65 @@ impl<K> Child for K where
 {
 }
 
+impl Attempt {
+    /// Nothing was tried, because the room cannot be carried out.
+    #[must_use]
+    pub fn refused(invalid: Invalid) -> Self {
+        Self { outcome: Outcome::Invalid(invalid), deeds: Vec::new(), error: None }
+    }
+}
+
 /// Brings everything about, in an order in which a gateway never starts before what it needs, and stops at the first thing
 /// that cannot be done. The next run begins anew and finds what is already right.
-///
-/// What was done is noted in `deeds` even when the end is not reached.
-///
-/// # Errors
-/// See [`Error`].
-pub async fn apply(
-    context: &Context,
-    names: &Names,
-    decision: &Decision,
-    resources: &Resources,
-    deeds: &mut Vec<Deed>,
-) -> Result<Live, Error> {
-    let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } = resources;
-    let stores = &context.stores;
-    let mut hands = Hands { context, names, deeds };
-    hands.ensure(&stores.config_maps, config_map).await?;
-    hands.ensure(&stores.service_accounts, service_account).await?;
-    let redis = match redis {
-        Some(redis) => Some(hands.ensure_redis(redis, &decision.redis).await?),
-        None => None,
-    };
-    hands.ensure(&stores.services, service).await?;
-    let deployment = hands.ensure(&stores.deployments, deployment).await?;
-    match pod_disruption_budget {
-        Some(budget) => drop(hands.ensure(&stores.budgets, budget).await?),
-        None => hands.remove::<PodDisruptionBudget>(&stores.budgets, &names.pod_disruption_budget()).await?,
+pub async fn apply(context: &Context, plan: Plan, resources: &Resources) -> Attempt {
+    let mut hands = Hands { context, names: &plan.names, deeds: Vec::new() };
+    let applied = hands.bring_about(&plan.decision.redis, resources).await;
+    let deeds = hands.deeds;
+    match applied {
+        Ok((deployment, redis)) => {
+            let (deployment, redis) = (Arc::unwrap_or_clone(deployment), redis.map(Arc::unwrap_or_clone));
+            Attempt { outcome: Outcome::Applied(Applied { plan, deployment, redis }), deeds, error: None }
+        }
+        Err(error) => Attempt { outcome: Outcome::Failed(plan, error.to_failure()), deeds, error: Some(error) },
     }
-    if decision.redis == RedisDecision::Remove {
-        hands.remove::<Deployment>(&stores.deployments, &names.redis()).await?;
-        hands.remove::<Service>(&stores.services, &names.redis()).await?;
-        // Its Secret stays until the room goes: the operator may not read or delete Secrets.
-    }
-    Ok(Live { deployment, redis })
 }
 
 /// What writes for one room.
 struct Hands<'a> {
     context: &'a Context,
     names: &'a Names,
-    deeds: &'a mut Vec<Deed>,
+    deeds: Vec<Deed>,
 }
 
 impl Hands<'_> {
+    /// The live Deployments of the gateways and of the room's own Redis.
+    async fn bring_about(
+        &mut self,
+        redis_decision: &RedisDecision,
+        resources: &Resources,
+    ) -> Result<(Arc<Deployment>, Option<Arc<Deployment>>), Error> {
+        let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } = resources;
+        let stores = &self.context.stores;
+        self.ensure(&stores.config_maps, config_map).await?;
+        self.ensure(&stores.service_accounts, service_account).await?;
+        let redis = match redis {
+            Some(redis) => Some(self.ensure_redis(redis, redis_decision).await?),
+            None => None,
+        };
+        self.ensure(&stores.services, service).await?;
+        let deployment = self.ensure(&stores.deployments, deployment).await?;
+        match pod_disruption_budget {
+            Some(budget) => drop(self.ensure(&stores.budgets, budget).await?),
+            None => self.remove(&stores.budgets, &self.names.pod_disruption_budget()).await?,
+        }
+        if *redis_decision == RedisDecision::Remove {
+            self.remove(&stores.deployments, &self.names.redis()).await?;
+            self.remove(&stores.services, &self.names.redis()).await?;
+            // Its Secret stays until the room goes: the operator may neither read nor delete Secrets.
+        }
+        Ok((deployment, redis))
+    }
+
     async fn ensure_redis(
         &mut self,
         redis: &RedisResources,
@@ -161,7 +178,9 @@ impl Hands<'_> {
             return Ok(Arc::new(live.clone()));
         }
         let answer = self.write(wanted, live.as_ref(), sent).await?;
-        self.note(what, &answer);
+        if live.as_ref().and_then(ResourceExt::resource_version) != answer.resource_version() {
+            self.note(what, &answer);
+        }
         Ok(Arc::new(answer))
     }
 

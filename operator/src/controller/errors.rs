@@ -1,5 +1,6 @@
 //! What can go wrong while a room is brought about, and what each kind asks for.
 
+use crate::controller::report::{ApplyFailure, FailureKind};
 use std::time::Duration;
 
 /// How long to leave a room alone that cannot get on without somebody's help. A change of the room is seen at once.
@@ -89,6 +90,30 @@ impl Error {
             Self::Random(_) => Category::Server,
             Self::Stopping => Category::Stopping,
         }
+    }
+
+    /// The same, as the room's status tells it.
+    #[must_use]
+    pub fn to_failure(&self) -> ApplyFailure {
+        let kind = match self.category() {
+            Category::Invalid => FailureKind::Rejected,
+            Category::Forbidden => FailureKind::Forbidden,
+            Category::Foreign => FailureKind::ForeignObject,
+            Category::Leaving | Category::Conflict | Category::Unreachable | Category::Server | Category::Stopping => {
+                FailureKind::Transient
+            }
+        };
+        let (object, message) = match self {
+            Self::Request { kind, name, source: kube::Error::Api(status), .. } => {
+                (format!("{kind} {name}"), status.message.clone())
+            }
+            Self::Request { kind, name, source, .. } => (format!("{kind} {name}"), source.to_string()),
+            Self::Foreign { kind, name, holder } => (format!("{kind} {name}"), holder.clone()),
+            Self::Leaving { kind, name } => (format!("{kind} {name}"), "is being deleted".to_owned()),
+            Self::Random(source) => ("Secret".to_owned(), source.to_string()),
+            Self::TimedOut(_) | Self::Stopping => (String::new(), self.to_string()),
+        };
+        ApplyFailure { object, kind, message }
     }
 
     /// The whole story in one line for people: what was tried, and what came back.

@@ -1,7 +1,7 @@
 //! What the operator remembers about rooms between two reconciles. Losing it costs a few requests, never correctness.
 
 use crate::controller::skip::Remembered;
-use chatroom_api::ChatRoomStatus;
+use chatroom_api::{ChatRoom, ChatRoomStatus};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,17 +67,20 @@ impl Memory {
         self.rooms().entry(room.to_owned()).or_default().secret_seen = Some(Instant::now());
     }
 
-    /// The status that stands on the server, as far as we know: the one we wrote last, while our copy of the room is
-    /// still the one it was computed from, else the one of the copy.
+    /// The room with the status that stands on the server, as far as we know: the one we wrote last, while the watch has
+    /// not shown us anything newer than what it was computed from. Without this a status would be computed twice from the
+    /// same old one, and its transitions get two times.
     #[must_use]
-    pub fn status(&self, room: &str, version: &str, copy: Option<&ChatRoomStatus>) -> ChatRoomStatus {
+    pub fn with_written_status(&self, room: &ChatRoom) -> ChatRoom {
+        let mut room = room.clone();
         let rooms = self.rooms();
-        let written = rooms.get(room).and_then(|room| room.status.as_ref());
-        written
-            .filter(|written| written.computed_from == version)
-            .map(|written| written.status.clone())
-            .or_else(|| copy.cloned())
-            .unwrap_or_default()
+        let uid = room.metadata.uid.as_deref().unwrap_or_default();
+        let version = room.metadata.resource_version.as_deref().unwrap_or_default();
+        let written = rooms.get(uid).and_then(|room| room.status.as_ref());
+        if let Some(written) = written.filter(|written| written.computed_from == version) {
+            room.status = Some(written.status.clone());
+        }
+        room
     }
 
     /// Remembers the status that was written to the given version of the room.
@@ -146,13 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn a_written_status_counts_until_the_copy_moves_on() {
+    fn a_written_status_counts_until_the_watch_shows_something_newer() {
         let memory = Memory::default();
-        let old = ChatRoomStatus::default();
         let written = ChatRoomStatus { replicas: Some(2), ..ChatRoomStatus::default() };
         memory.remember_status("room", "7", &written);
-        assert_eq!(memory.status("room", "7", Some(&old)), written);
-        assert_eq!(memory.status("room", "8", Some(&old)), old);
+        let mut room = ChatRoom::new("lobby", serde_json::from_value(serde_json::json!({})).unwrap());
+        room.metadata.uid = Some("room".into());
+        room.metadata.resource_version = Some("7".into());
+        assert_eq!(memory.with_written_status(&room).status, Some(written));
+        room.metadata.resource_version = Some("8".into());
+        assert_eq!(memory.with_written_status(&room).status, None);
     }
 
     #[test]

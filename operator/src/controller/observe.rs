@@ -5,9 +5,10 @@ use crate::controller::errors::Error;
 use crate::controller::takeover::{Owner, Standing, standing};
 use crate::names::{Component, Names, keys};
 use crate::observed::{Observed, PodReport, Waiting};
+use crate::room::Identity;
 use chatroom_api::ChatRoom;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -17,19 +18,22 @@ use kube::runtime::reflector::ObjectRef;
 /// When the operator is stopping.
 pub async fn observe(room: &ChatRoom, context: &Context) -> Result<Observed, Error> {
     context.stores.wait_until_ready().await?;
-    context.health.caches_are_synced();
-    let (name, namespace) = (room.name_any(), room.namespace().unwrap_or_default());
-    let owner = Owner { name: &name, uid: room.metadata.uid.as_deref().unwrap_or_default() };
+    let Ok(identity) = Identity::parse(room) else {
+        // A room that cannot have children has none.
+        return Ok(Observed::default());
+    };
+    let names = Names::new(&identity);
     let deployment = |name: &str| {
-        let found = context.stores.deployments.get(&ObjectRef::new(name).within(&namespace))?;
+        let found = context.stores.deployments.get(&ObjectRef::new(name).within(names.namespace()))?;
+        let owner = Owner { name: names.room(), uid: names.uid() };
         belongs(&found, owner).then(|| found.as_ref().clone())
     };
     Ok(Observed {
-        deployment: deployment(&Names::deployment_of(&name)),
-        redis: deployment(&Names::redis_of(&name)),
+        deployment: deployment(&names.deployment()),
+        redis: deployment(&names.redis()),
         gateways: context.fleet.reports(&ObjectRef::from_obj(room)),
-        pods: pods(context, &name, &namespace, Component::Gateway),
-        redis_pods: pods(context, &name, &namespace, Component::Redis),
+        pods: pods(context, &names, Component::Gateway),
+        redis_pods: pods(context, &names, Component::Redis),
     })
 }
 
@@ -38,12 +42,11 @@ fn belongs(deployment: &Deployment, owner: Owner<'_>) -> bool {
     matches!(standing(&deployment.metadata, owner), Standing::Ours | Standing::Adoptable)
 }
 
-fn pods(context: &Context, room: &str, namespace: &str, component: Component) -> Vec<PodReport> {
+fn pods(context: &Context, names: &Names, component: Component) -> Vec<PodReport> {
+    let selector = names.selector(component);
     let is_one = |pod: &Pod| {
-        let label = |key| pod.labels().get(key).map(String::as_str);
-        pod.metadata.namespace.as_deref() == Some(namespace)
-            && label(keys::INSTANCE) == Some(room)
-            && label(keys::NAME) == Some(component.program())
+        let matches = |(key, value): (&String, &String)| pod.labels().get(key) == Some(value);
+        pod.metadata.namespace.as_deref() == Some(names.namespace()) && selector.iter().all(matches)
     };
     let mut pods: Vec<_> = context.stores.pods.state_filter(is_one).iter().map(|pod| report(pod)).collect();
     pods.sort_by(|one, other| one.name.cmp(&other.name));
@@ -66,9 +69,8 @@ fn waiting(pod: &Pod) -> Option<Waiting> {
     let status = pod.status.as_ref()?;
     let containers = status.container_statuses.iter().flatten();
     containers.filter_map(why_not_running).next().or_else(|| {
-        let unschedulable = |condition: &&k8s_openapi::api::core::v1::PodCondition| {
-            condition.type_ == "PodScheduled" && condition.status == "False"
-        };
+        let unschedulable =
+            |condition: &&PodCondition| condition.type_ == "PodScheduled" && condition.status == "False";
         let condition = status.conditions.iter().flatten().find(unschedulable)?;
         Some(Waiting {
             reason: condition.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()),

@@ -13,7 +13,16 @@ use std::time::{Duration, Instant};
 /// How often the number of people is written at most: everybody who watches the room is woken by it.
 const ONLINE_EVERY: Duration = Duration::from_secs(60);
 
-/// Writes `fresh` over `before` unless they are the same. `online` may be held back; then it says for how long.
+/// The status that stands on the server now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// The status itself.
+    pub status: ChatRoomStatus,
+    /// How long a new number of people has to wait until it may be written, if one does.
+    pub held_back: Option<Duration>,
+}
+
+/// Writes `fresh` over `before` unless they are the same.
 ///
 /// # Errors
 /// When the API server does not take it.
@@ -22,12 +31,12 @@ pub async fn publish(
     room: &ChatRoom,
     before: &ChatRoomStatus,
     mut fresh: ChatRoomStatus,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Published, Error> {
     let (name, uid) = (room.name_any(), room.uid().unwrap_or_default());
     let since_written = context.memory.online_written(&uid).map(|written| written.elapsed());
     let held_back = hold_online(before.online, &mut fresh.online, since_written);
     if &fresh == before {
-        return Ok(held_back);
+        return Ok(Published { status: fresh, held_back });
     }
     let api: Api<ChatRoom> = Api::namespaced(context.client.clone(), &room.namespace().unwrap_or_default());
     // An apply names its type, and the uid keeps the status of one room away from another of the same name.
@@ -45,7 +54,7 @@ pub async fn publish(
         context.memory.remember_online(&uid, Instant::now());
     }
     context.memory.remember_status(&uid, &room.resource_version().unwrap_or_default(), &fresh);
-    Ok(held_back)
+    Ok(Published { status: fresh, held_back })
 }
 
 /// Keeps the number of people as it stands when it did not move enough, or was written a moment ago; then it says how long

@@ -4,15 +4,13 @@
 //! dropped, admission plugins add and rewrite), so a comparison of values would see a difference for ever and write for
 //! ever. Ownership is what tells drift: whoever changes a field of ours takes it out of our entry in `managedFields`.
 
+use crate::names::MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The name under which the operator owns fields.
-pub const FIELD_MANAGER: &str = "chatroom-operator";
-
 /// Hash of a value; for this process only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u64);
 
 /// A child as it was after our last apply.
@@ -40,7 +38,7 @@ impl Fingerprint {
     #[must_use]
     pub fn of_our_fields(meta: &ObjectMeta) -> Option<Self> {
         let entry = meta.managed_fields.as_deref()?.iter().find(|entry| {
-            entry.manager.as_deref() == Some(FIELD_MANAGER)
+            entry.manager.as_deref() == Some(MANAGER)
                 && entry.operation.as_deref() == Some("Apply")
                 && entry.subresource.as_deref().unwrap_or_default().is_empty()
         })?;
@@ -86,7 +84,7 @@ mod tests {
     }
 
     fn ours() -> ManagedFieldsEntry {
-        entry(FIELD_MANAGER, "Apply", None, json!({"f:spec": {"f:replicas": {}}}))
+        entry(MANAGER, "Apply", None, json!({"f:spec": {"f:replicas": {}}}))
     }
 
     fn remembered() -> (Remembered, Fingerprint) {
@@ -105,8 +103,8 @@ mod tests {
         let (remembered, sent) = remembered();
         let others = [
             entry("kubectl", "Update", None, json!({"f:metadata": {}})),
-            entry(FIELD_MANAGER, "Apply", Some("status"), json!({"f:status": {}})),
-            entry(FIELD_MANAGER, "Update", None, json!({"f:data": {}})),
+            entry(MANAGER, "Apply", Some("status"), json!({"f:status": {}})),
+            entry(MANAGER, "Update", None, json!({"f:data": {}})),
         ];
         assert!(remembered.still_holds(&live(others.into_iter().chain([ours()]).collect()), sent));
     }
@@ -117,7 +115,7 @@ mod tests {
         assert!(!remembered.still_holds(&live(vec![ours()]), Fingerprint::of(&json!({"spec": {"replicas": 3}}))));
         let replaced = ObjectMeta { uid: Some("2".into()), ..live(vec![ours()]) };
         assert!(!remembered.still_holds(&replaced, sent));
-        let scaled = entry(FIELD_MANAGER, "Apply", None, json!({"f:spec": {}}));
+        let scaled = entry(MANAGER, "Apply", None, json!({"f:spec": {}}));
         assert!(!remembered.still_holds(&live(vec![scaled]), sent));
         assert!(!remembered.still_holds(&live(vec![]), sent));
     }

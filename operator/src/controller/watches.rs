@@ -5,7 +5,7 @@ use crate::controller::errors::Error;
 use crate::controller::skip::Fingerprint;
 use crate::health::{Health, Rooms};
 use crate::metrics::{KindLabel, Metrics};
-use crate::names::labels;
+use crate::names::{MANAGER, keys};
 use chatroom_api::ChatRoom;
 use futures_util::{Stream, StreamExt, future};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -141,7 +141,7 @@ where
 
 /// Only objects with our label. One of somebody else that has the name of ours is found when it is asked for by name.
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{}={}", labels::MANAGED_BY, labels::OPERATOR))
+    watcher::Config::default().labels(&format!("{}={MANAGER}", keys::MANAGED_BY))
 }
 
 fn room_changes(
@@ -200,7 +200,7 @@ fn pod_changes(client: &Client, writer: reflector::store::Writer<Pod>, metrics: 
 
 /// Counts and logs what breaks, and takes it out: each stream has its own back-off, and one that the operator has no right
 /// to read should not slow down the others.
-fn heard<K>(
+fn heard<K: Send + Sync + 'static>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     kind: &'static str,
     metrics: &Arc<Metrics>,

@@ -47,9 +47,8 @@ impl Asker {
     }
 
     async fn ask_patiently(&self, address: IpAddr) -> Result<GatewayStatus, Unanswered> {
-        let request = Request::get(status_url(address, self.port))
-            .body(Empty::new())
-            .expect("an address and a port make a URL");
+        let request =
+            Request::get(status_url(address, self.port)).body(Empty::new()).expect("an address and a port make a URL");
         let answer = self.client.request(request).await.map_err(|_| Unanswered::NoConnection)?;
         if answer.status() != StatusCode::OK {
             return Err(Unanswered::Refused(answer.status()));

@@ -59,6 +59,7 @@ pub(crate) fn online_moved(before: Option<u64>, now: Option<u64>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observed::Unreachable;
     use chatroom_settings::GatewayStatus;
 
     fn report(pod: &str, change: impl FnOnce(&mut GatewayStatus)) -> GatewayReport {
@@ -94,7 +95,8 @@ mod tests {
     #[test]
     fn a_gateway_that_comes_goes_or_changes_its_mind_matters() {
         let before = Noted::of(&[report("a", |_| {})]);
-        let unreachable = GatewayReport { pod: "a".into(), answer: Err("no connection".into()) };
+        let unreachable =
+            GatewayReport { pod: "a".into(), answer: Err(Unreachable { message: "no connection".into() }) };
         for after in [
             Noted::default(),
             Noted::of(&[report("a", |_| {}), report("b", |_| {})]),
