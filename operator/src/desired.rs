@@ -1,5 +1,16 @@
 //! What shall stand in the cluster, as values: one file per object. No client, clock, environment, randomness or `Result`.
 
+mod config_map;
+mod container;
+mod deployment;
+pub(crate) mod live;
+mod pod_disruption_budget;
+mod redis;
+mod security;
+mod service;
+mod service_account;
+pub mod settings;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -7,11 +18,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::decide::Decision;
-use crate::names::Names;
+use crate::decide::{CredentialStamp, Decision, RedisDecision};
+use crate::names::{Names, keys};
 use crate::room::Room;
 
-/// Every child of a room. Apply them in the order of the fields; Redis after the ServiceAccount, before the Deployment.
+/// Every child of a room. Apply them in the order of the fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resources {
     /// The hot settings.
@@ -72,6 +83,19 @@ impl SecretToCreate {
 }
 
 /// What shall stand in the cluster.
-pub fn desired(_names: &Names, _room: &Room, _decision: &Decision) -> Resources {
-    unimplemented!()
+pub fn desired(names: &Names, room: &Room, decision: &Decision) -> Resources {
+    Resources {
+        config_map: config_map::config_map(names, room),
+        service_account: service_account::service_account(names),
+        redis: redis::redis(names, room, &decision.redis),
+        service: service::service(names, room),
+        deployment: deployment::deployment(names, room, decision),
+        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(names, room),
+    }
+}
+
+/// The annotation by which the templates of gateways and Redis change together when the password was created anew.
+fn credential_annotation(redis: &RedisDecision) -> impl Iterator<Item = (String, String)> {
+    let CredentialStamp(stamp) = redis.credential();
+    (stamp > 0).then(|| (keys::REDIS_CREDENTIAL.to_owned(), stamp.to_string())).into_iter()
 }
