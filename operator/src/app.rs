@@ -101,6 +101,7 @@ fn spawn(parts: Parts, shutdown: &Shutdown) -> JoinSet<anyhow::Result<&'static s
     let (triggers, triggered) = mpsc::channel(fleet::TRIGGERS);
     let poll = Poll {
         pods: stores.pods.clone(),
+        rooms: stores.rooms.clone(),
         port: ports::INTERNAL,
         triggers,
         health: Arc::clone(&health),

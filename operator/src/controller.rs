@@ -17,7 +17,7 @@ use crate::controller::apply::{Attempt, apply};
 use crate::controller::errors::Error;
 use crate::controller::memory::Memory;
 use crate::controller::observe::observe;
-use crate::controller::publish::{Published, publish};
+use crate::controller::publish::publish;
 use crate::controller::report::{Plan, report};
 use crate::controller::validate::validate;
 use crate::controller::watches::{Stores, Watches};
@@ -116,23 +116,19 @@ async fn conclude(
     for notice in notices::of_deeds(&attempt.deeds, room, observed) {
         context.events.tell(&reference, notice).await;
     }
-    let before = room.status.clone().unwrap_or_default();
-    let published = publish(context, room, &before, status).await;
-    // A status that could not be written is compared again next time, and told then.
-    let Published { status, held_back } = match (attempt.error, published) {
-        (Some(error), Err(_)) | (None, Err(error)) => return Err(error),
-        (error, Ok(published)) => {
-            for notice in notices::of_transition(&before, &published.status) {
-                context.events.tell(&reference, notice).await;
-            }
-            match error {
-                Some(error) => return Err(error),
-                None => published,
-            }
+    let published = publish(context, room, &status).await;
+    // What could not be written is a transition again next time, and told then.
+    if published.is_ok() {
+        for notice in notices::of_transition(room.status.as_ref(), &status) {
+            context.events.tell(&reference, notice).await;
         }
-    };
+    }
+    if let Some(error) = attempt.error {
+        return Err(error);
+    }
+    published?;
     context.memory.succeeded(room.metadata.uid.as_deref().unwrap_or_default());
-    Ok(Action::requeue(pace::next_look(&status, held_back, luck())))
+    Ok(Action::requeue(pace::next_look(&status, luck())))
 }
 
 /// When to try again after an error, by what the error asks for.

@@ -38,8 +38,6 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The name of a room.
 pub type RoomRef = ObjectRef<ChatRoom>;
 
-pub(crate) use change::online_moved;
-
 /// The latest answers. Cheap to clone; all clones see the same.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
@@ -51,6 +49,8 @@ pub struct Fleet {
 pub struct Poll {
     /// The gateway pods of all rooms.
     pub pods: Store<Pod>,
+    /// The rooms: what their status says is what people were told.
+    pub rooms: Store<ChatRoom>,
     /// The port of `/status`.
     pub port: u16,
     /// Where wishes to reconcile go.
@@ -138,7 +138,8 @@ impl Told {
         let known: HashSet<_> = self.0.keys().cloned().collect();
         for room in known.into_iter().chain(heard.keys().cloned()).collect::<HashSet<_>>() {
             let now = heard.get(&room).map(|reports| Noted::of(reports)).unwrap_or_default();
-            if !now.matters_after(self.0.get(&room).unwrap_or(&Noted::default())) {
+            let before = self.0.get(&room).cloned().unwrap_or_default();
+            if now.gateways == before.gateways && !now.online_differs_from(published(poll, &room)) {
                 continue;
             }
             if poll.triggers.try_send(room.clone()).is_err() {
@@ -152,6 +153,11 @@ impl Told {
             }
         }
     }
+}
+
+/// The number of people that the room's status says.
+fn published(poll: &Poll, room: &RoomRef) -> Option<i64> {
+    poll.rooms.get(room)?.status.as_ref()?.online
 }
 
 /// The gateway that runs in a pod, if it is one of ours and has an address.

@@ -108,7 +108,9 @@ impl Error {
                 (format!("{kind} {name}"), status.message.clone())
             }
             Self::Request { kind, name, source, .. } => (format!("{kind} {name}"), source.to_string()),
-            Self::Foreign { kind, name, holder } => (format!("{kind} {name}"), holder.clone()),
+            Self::Foreign { kind, name, holder } => {
+                (format!("{kind} {name}"), format!("belongs to {holder}: delete it, or give the room another name"))
+            }
             Self::Leaving { kind, name } => (format!("{kind} {name}"), "is being deleted".to_owned()),
             Self::Random(source) => ("Secret".to_owned(), source.to_string()),
             Self::TimedOut(_) | Self::Stopping => (String::new(), self.to_string()),

@@ -28,7 +28,6 @@ struct Room {
     /// Tries that failed in a row.
     failures: u32,
     status: Option<WrittenStatus>,
-    online_written: Option<Instant>,
 }
 
 /// A status that was written, and to which version of the room.
@@ -87,17 +86,6 @@ impl Memory {
     pub fn remember_status(&self, room: &str, version: &str, status: &ChatRoomStatus) {
         let written = WrittenStatus { computed_from: version.to_owned(), status: status.clone() };
         self.rooms().entry(room.to_owned()).or_default().status = Some(written);
-    }
-
-    /// When the number of people was written last.
-    #[must_use]
-    pub fn online_written(&self, room: &str) -> Option<Instant> {
-        self.rooms().get(room)?.online_written
-    }
-
-    /// Remembers when the number of people was written.
-    pub fn remember_online(&self, room: &str, now: Instant) {
-        self.rooms().entry(room.to_owned()).or_default().online_written = Some(now);
     }
 
     /// How long to wait after one more failure: 1 s, doubled each time, at most 5 minutes, less up to half by `luck`

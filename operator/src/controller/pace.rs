@@ -12,15 +12,14 @@ const WAITING: Duration = Duration::from_secs(20);
 /// When all is well: a safety net under the watches.
 const AT_REST: Duration = Duration::from_secs(300);
 
-/// How long until the next look at a room with this status; at most as long as something is held back. `luck` (0 to 1)
-/// spreads rooms that were seen at once.
+/// How long until the next look at a room with this status. `luck` (0 to 1) spreads rooms that were seen at once.
 #[must_use]
-pub fn next_look(status: &ChatRoomStatus, held_back: Option<Duration>, luck: f64) -> Duration {
-    let is = |type_: &str, wanted: &str| {
-        status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == wanted)
-    };
+pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
+    let find = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
+    let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
     let pace = if is(condition::STALLED, "True") {
-        WAITING
+        // A spec that cannot be carried out waits for its next generation, which the watch shows.
+        if find(condition::STALLED).is_some_and(|stalled| stalled.reason == "InvalidSpec") { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
@@ -28,7 +27,7 @@ pub fn next_look(status: &ChatRoomStatus, held_back: Option<Duration>, luck: f64
     } else {
         WAITING
     };
-    jittered(pace, luck).min(held_back.unwrap_or(Duration::MAX))
+    jittered(pace, luck)
 }
 
 /// The time, give or take a tenth.
@@ -55,7 +54,7 @@ mod tests {
     }
 
     fn seconds(conditions: &[(&str, &str)]) -> u64 {
-        next_look(&status(conditions), None, 0.5).as_secs()
+        next_look(&status(conditions), 0.5).as_secs()
     }
 
     #[test]
@@ -67,15 +66,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_back_is_not_forgotten() {
-        let rest = status(&[("Ready", "True"), ("RedisReady", "True")]);
-        assert_eq!(next_look(&rest, Some(Duration::from_secs(40)), 0.5).as_secs(), 40);
-    }
-
-    #[test]
     fn luck_spreads_by_a_tenth() {
         let rest = status(&[("Ready", "True"), ("RedisReady", "True")]);
-        assert_eq!(next_look(&rest, None, 0.0).as_secs(), 270);
-        assert_eq!(next_look(&rest, None, 1.0).as_secs(), 330);
+        assert_eq!(next_look(&rest, 0.0).as_secs(), 270);
+        assert_eq!(next_look(&rest, 1.0).as_secs(), 330);
     }
 }

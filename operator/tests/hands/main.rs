@@ -3,8 +3,8 @@
 
 mod support;
 
-mod first_run;
 mod at_rest;
+mod first_run;
 mod ownership;
-mod trouble;
 mod program;
+mod trouble;

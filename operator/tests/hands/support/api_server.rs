@@ -137,7 +137,8 @@ impl ApiServer {
                     fields::remove(&mut object, &["metadata".to_owned(), field.to_owned()]);
                 }
                 fields::remove(&mut object, &["stringData".to_owned()]);
-                for condition in object.pointer_mut("/status/conditions").into_iter().filter_map(Value::as_array_mut).flatten()
+                for condition in
+                    object.pointer_mut("/status/conditions").into_iter().filter_map(Value::as_array_mut).flatten()
                 {
                     condition["lastTransitionTime"] = Value::Null;
                 }
@@ -164,6 +165,16 @@ impl ApiServer {
     /// Carries out `writes` writes and one more, whose answer never comes, as nothing else from then on.
     pub(crate) fn dies_after(&self, writes: usize) {
         self.state().writes_left = Some(writes);
+    }
+
+    /// Whether it no longer answers.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state().writes_left == Some(usize::MAX)
+    }
+
+    /// Whether such a request came in since the last [`ApiServer::take_requests`].
+    pub(crate) fn has_seen(&self, is_it: impl Fn(&Request) -> bool) -> bool {
+        self.state().requests.iter().any(is_it)
     }
 
     /// Comes back. Whether it had died.
@@ -234,21 +245,27 @@ impl ApiServer {
     fn watch(&self, key: Key, request: &Request) -> Answer {
         let since: u64 = request.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
         let selector = request.query.get("labelSelector").cloned();
-        let events = stream::unfold((self.clone(), self.version.subscribe(), since), move |(server, mut version, seen)| {
-            let (key, selector) = (key.clone(), selector.clone());
-            async move {
-                loop {
-                    let next = server.state().log.iter().find(|(at, _, changed, object)| {
-                        *at > seen && in_collection(changed, &key) && selected(object, selector.as_deref())
-                    }).cloned();
-                    if let Some((at, kind, _, object)) = next {
-                        let line = format!("{}\n", json!({"type": kind, "object": object}));
-                        return Some((Ok::<_, Infallible>(line), (server, version, at)));
+        let events =
+            stream::unfold((self.clone(), self.version.subscribe(), since), move |(server, mut version, seen)| {
+                let (key, selector) = (key.clone(), selector.clone());
+                async move {
+                    loop {
+                        let next = server
+                            .state()
+                            .log
+                            .iter()
+                            .find(|(at, _, changed, object)| {
+                                *at > seen && in_collection(changed, &key) && selected(object, selector.as_deref())
+                            })
+                            .cloned();
+                        if let Some((at, kind, _, object)) = next {
+                            let line = format!("{}\n", json!({"type": kind, "object": object}));
+                            return Some((Ok::<_, Infallible>(line), (server, version, at)));
+                        }
+                        version.changed().await.ok()?;
                     }
-                    version.changed().await.ok()?;
                 }
-            }
-        });
+            });
         http::Response::new(Body::from_stream(events))
     }
 }
@@ -262,7 +279,8 @@ impl State {
             },
             ("GET", false) => {
                 let selector = request.query.get("labelSelector").map(String::as_str);
-                let found = self.objects.iter().filter(|(at, object)| in_collection(at, key) && selected(object, selector));
+                let found =
+                    self.objects.iter().filter(|(at, object)| in_collection(at, key) && selected(object, selector));
                 let items: Vec<_> = found.map(|(_, object)| object.clone()).collect();
                 let version = self.version.to_string();
                 success(200, &json!({"metadata": {"resourceVersion": version}, "items": items}))
@@ -276,9 +294,12 @@ impl State {
                 let manager = request.query.get("fieldManager").map_or("unknown", String::as_str);
                 success(201, &self.create(&key, request.body.clone(), manager))
             }
-            ("PATCH", true) if request.content_type == "application/apply-patch+yaml" => {
-                self.apply(key, &request.body, request.query.get("fieldManager").expect("an apply names its manager"), subresource)
-            }
+            ("PATCH", true) if request.content_type == "application/apply-patch+yaml" => self.apply(
+                key,
+                &request.body,
+                request.query.get("fieldManager").expect("an apply names its manager"),
+                subresource,
+            ),
             ("PATCH", true) if self.objects.contains_key(key) => {
                 self.merge(key, &request.body, "unknown", false);
                 success(200, &self.objects[key])
@@ -423,7 +444,8 @@ fn in_collection(key: &Key, collection: &Key) -> bool {
 
 /// Only `key=value`; the operator asks for nothing else.
 fn selected(object: &Value, selector: Option<&str>) -> bool {
-    let mut pairs = selector.into_iter().flat_map(|selector| selector.split(',')).filter_map(|pair| pair.split_once('='));
+    let mut pairs =
+        selector.into_iter().flat_map(|selector| selector.split(',')).filter_map(|pair| pair.split_once('='));
     pairs.all(|(name, value)| object["metadata"]["labels"][name] == value)
 }
 
@@ -453,8 +475,16 @@ async fn read(request: http::Request<kube::client::Body>) -> Request {
     Request {
         method: parts.method,
         path: parts.uri.path().to_owned(),
-        query: query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decoded(k), decoded(v))).collect(),
-        content_type: parts.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default(),
+        query: query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(k, v)| (decoded(k), decoded(v)))
+            .collect(),
+        content_type: parts
+            .headers
+            .get("content-type")
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default(),
         body: if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("bodies are JSON") },
     }
 }
@@ -469,7 +499,10 @@ fn not_found(key: &Key) -> Answer {
 }
 
 fn failure(code: u16, message: &str, reason: &str) -> Answer {
-    success(code, &json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code,
-    }))
+    success(
+        code,
+        &json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code,
+        }),
+    )
 }
