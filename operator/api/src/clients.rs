@@ -7,12 +7,10 @@ use crate::{
     IDLE_TIMEOUT_SECONDS, MAX_CONNECTION_AGE_SECONDS, MAX_CONNECTIONS_PER_POD, MAX_MESSAGE_BYTES, SLOW_SECONDS,
 };
 
-/// The built-in transport: what a gateway does with a message of a client.
-///
-/// The message goes to everybody in the room, on every gateway, in one order that is the same for all. Text stays text and
-/// binary stays binary. A client that reads too slowly is closed (see `limits.slowSeconds`), it never holds up the others.
+/// What a gateway does with a message of a client.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Broadcast {
     /// Whether the sender of a message gets no copy of it. Absent: true.
     ///
@@ -30,12 +28,10 @@ pub struct Broadcast {
     pub online_suffix: Option<String>,
 }
 
-/// What one client, and one gateway pod, may take. Each limit is on by its default unless it says "absent: none".
-///
-/// Limits reach running gateways without a restart, within about a minute and a half. Clients that are connected stay
-/// connected, also those above a lowered `maxConnectionsPerPod`.
+/// What one client, and one gateway pod, may take.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Limits {
     /// Connections that one gateway pod holds; 1 to 1000000. Absent: 10000.
     ///

@@ -8,9 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The gateway's image. Absent, or a part absent: as the operator was installed with.
-///
-/// A tag or a digest alone picks another build from the operator's own repository.
+/// The gateway's image.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!has(self.tag) || self.tag != 'latest'")
     .message("image.tag 'latest' says nothing about what runs: name a version, or use image.digest").field_path(".tag"))]
@@ -19,6 +17,7 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("!has(self.repository) || has(self.tag) || has(self.digest)")
     .message("image.repository needs image.tag or image.digest: without one, 'latest' would be pulled"))]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Image {
     /// Registry and name without tag and digest, as in `registry.example.com/chat/gateway`; at most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +37,8 @@ pub struct Image {
     #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')")
         .message("digest must be 'sha256:' and 64 lower case hex digits"))]
     pub digest: Option<String>,
-    /// When a node pulls the image. Absent: IfNotPresent.
+    /// When a node pulls the image: `Always` at each start, `IfNotPresent` when it does not have it, `Never` when somebody else
+    /// brings it to the node. Absent: IfNotPresent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
 }
@@ -58,6 +58,7 @@ pub enum PullPolicy {
 /// A Secret in the room's namespace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct LocalSecretReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
@@ -69,13 +70,15 @@ pub struct LocalSecretReference {
 /// What the gateways log.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Logging {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part: `info,chatroom_gateway::session=debug`.
     /// Absent: `info`. At most 256 characters. Reaches running gateways without a restart, within about a minute and a half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub filter: Option<String>,
-    /// How a line looks. Absent: JSON.
+    /// How a line looks: `JSON` is one object a line, for log collectors; `Text` is for people. Absent: JSON. A change rolls the
+    /// gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
 }
@@ -91,10 +94,10 @@ pub enum LogFormat {
     Text,
 }
 
-/// What a room may say about its gateway pods. What is not here cannot be said: pods stay restricted, without host access
-/// and without a service account token.
+/// What a room may say about its gateway pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Pod {
     /// Labels of the pods, at most 64. Keys that the operator sets itself (`app.kubernetes.io/…`, `chatroom.dev/…`,
     /// `pod-template-hash`) are refused.
@@ -139,6 +142,7 @@ pub struct Pod {
 /// Memory and CPU of a container.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Resources {
     /// What is set aside for the container on its node, such as `cpu: 100m`, `memory: 128Mi`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::pod::Resources;
 
-/// The Redis through which the replicas of the room find each other: at most one of `ephemeral` and `external`.
-/// Absent, or neither of them: `ephemeral`.
-///
-/// Switching from one to the other rolls the gateways like any other change. While old and new gateways run side by side
-/// the room is split in two, at most for the drain window; the old ephemeral Redis goes when its last gateway went.
+/// The Redis through which the replicas of the room find each other.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!(has(self.ephemeral) && has(self.external))")
     .message("set redis.ephemeral or redis.external, not both"))]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Redis {
     /// A Redis of the room's own, one pod without a disk, with a generated password. For trials, and for rooms that may
     /// forget: when its node goes, the connections stay, but the messages of the last seconds and their order start anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<EphemeralRedis>,
-    /// A Redis (7.0 or newer) that somebody else runs. Several rooms may share one: each keeps to its own key prefix.
+    /// A Redis that somebody else runs. Several rooms may share one: each keeps to its own key prefix.
+    ///
+    /// It must be Redis 7.0 or newer, or answer to the same commands, run scripts, and never evict (`maxmemory-policy
+    /// noeviction`); `RedisReady` says when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalRedis>,
 }
@@ -28,6 +28,7 @@ pub struct Redis {
 /// The room's own Redis.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct EphemeralRedis {
     /// Memory and CPU of the Redis pod. Absent: requests of 50m CPU and 96Mi memory, limit of 192Mi memory.
     ///
@@ -39,13 +40,12 @@ pub struct EphemeralRedis {
 }
 
 /// A Redis that somebody else runs.
-///
-/// It must answer to the commands of Redis 7.0, run scripts, and never evict (`maxmemory-policy noeviction`).
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct ExternalRedis {
-    /// How that Redis is built. `Standalone`: one address that always leads to the writable server, as a single Redis or
-    /// a managed service with failover has it.
+    /// How that Redis is built. Absent: `Standalone`, one address that always leads to the writable server, as a single
+    /// Redis or a managed service with failover has it.
     #[serde(default)]
     pub topology: Topology,
     /// The Secret key that holds the URL: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
@@ -76,6 +76,7 @@ pub enum Topology {
 /// One key of a Secret in the room's namespace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct SecretKeyReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]

@@ -10,11 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::{DRAIN_TIMEOUT_SECONDS, PRE_STOP_SECONDS};
 
 /// How a gateway that has to go lets its clients go.
-///
-/// A pod's grace period is `preStopSeconds` + `timeoutSeconds` + 30 s. Node drains and cluster autoscalers often give up
-/// after 600 s: a longer drain is cut off by them.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Drain {
     /// Seconds in which a pod that has to go still takes new clients, while load balancers learn of it; 0 to 3600.
     /// Absent: 10. 0: no such wait.
@@ -31,15 +29,13 @@ pub struct Drain {
 }
 
 /// How many gateways may be above or below the wanted number while a new version rolls out.
-///
-/// The defaults bring up all new pods before the old ones go, so that each client moves once; for the length of the rollout
-/// the room needs room for twice its pods. On a small cluster take `maxSurge: 25%`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new(
         "!(has(self.maxSurge) && string(self.maxSurge) in ['0', '0%', '00%', '000%'] \
          && (!has(self.maxUnavailable) || string(self.maxUnavailable) in ['0', '0%', '00%']))")
     .message("maxSurge and maxUnavailable are both 0: no pod could ever be replaced; raise one of them"))]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Rollout {
     /// Pods above `replicas` while rolling out: a number, or a percentage up to `999%`, rounded up. Absent: `100%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,11 +49,13 @@ pub struct Rollout {
     pub max_unavailable: Option<IntOrString>,
 }
 
-/// The Service through which clients reach the gateways: port 80, named after the room.
+/// The Service through which clients reach the gateways.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct Service {
-    /// The type of the Service. Absent: ClusterIP.
+    /// The type of the Service: `ClusterIP` for clients inside the cluster and for whatever stands in front of it,
+    /// `NodePort` for a port on every node as well, `LoadBalancer` for a load balancer of the cloud as well. Absent: ClusterIP.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
     /// Annotations of the Service, as load balancers of the clouds read them; at most 64. Taking one away here takes it
@@ -81,10 +79,9 @@ pub enum ServiceType {
 }
 
 /// How many gateways a node drain may take away at the same time.
-///
-/// Evicting n pods takes n times the drain window when one may go at a time. Pods that are not ready may always go.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct PodDisruptionBudget {
     /// Whether there is a budget. Absent: true. false: a node drain may take all gateways at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -82,8 +82,12 @@ use crate::{PING_INTERVAL_SECONDS, REPLICAS};
         .message("metadata.name must not end with -redis, -push or -config: the objects of another room are called so"),
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
 pub struct ChatRoomSpec {
-    /// The gateway's image. Absent: as the operator was installed with; then an upgrade of the operator rolls the room.
+    /// The gateway's image. Absent, or a part absent: as the operator was installed with; then an upgrade of the operator
+    /// rolls the room.
+    ///
+    /// A tag or a digest alone picks another build from the operator's own repository. A repository needs one of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
     /// Secrets with the credentials of private registries, for the gateways and for an ephemeral Redis; at most 8.
@@ -127,9 +131,16 @@ pub struct ChatRoomSpec {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 270)))]
     pub allowed_origins: Option<Vec<String>>,
     /// What a gateway does with a client's message. Absent: everybody but the sender gets it as it is.
+    ///
+    /// The message goes to everybody in the room, on every gateway, in one order that is the same for all. Text stays text
+    /// and binary stays binary. A client that reads too slowly is closed (see `limits.slowSeconds`), it never holds up the
+    /// others. A change rolls the gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<Broadcast>,
     /// What one client, and one gateway pod, may take. Absent: the defaults of its fields.
+    ///
+    /// Limits reach running gateways without a restart, within about a minute and a half. Clients that are connected stay
+    /// connected, also those above a lowered `maxConnectionsPerPod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// Seconds between two pings to a client that is otherwise silent; 5 to 300. Absent: 25. A client that does not answer is
@@ -137,25 +148,42 @@ pub struct ChatRoomSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = PING_INTERVAL_SECONDS.min, max = PING_INTERVAL_SECONDS.max))]
     pub ping_interval_seconds: Option<i32>,
-    /// The Redis through which the replicas find each other. Absent: one of the room's own, without a disk.
+    /// The Redis through which the replicas of the room find each other: at most one of `ephemeral` and `external`.
+    /// Absent, or neither of them: `ephemeral`, one of the room's own without a disk.
+    ///
+    /// Switching from one to the other rolls the gateways like any other change. While old and new gateways run side by side
+    /// the room is split in two, at most for the drain window; the old ephemeral Redis goes when its last gateway went.
+    /// Whoever may edit a ChatRoom may have any Secret of its namespace mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<Redis>,
     /// How a gateway that has to go lets its clients go. Absent: 10 s of grace for load balancers, then up to 120 s.
+    ///
+    /// A pod's grace period is `preStopSeconds` + `timeoutSeconds` + 30 s. Node drains and cluster autoscalers often give up
+    /// after 600 s: a longer drain is cut off by them. A change rolls the gateways, and restarts an ephemeral Redis, which has
+    /// to outlive them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
-    /// How a new version rolls out. Absent: all new pods first, then the old ones go.
+    /// How many gateways may be above or below `replicas` while a new version rolls out. Absent: all new pods come up, then
+    /// the old ones go, so that each client moves once.
+    ///
+    /// With the defaults the cluster needs room for twice the pods while it rolls. On a small one take `maxSurge: 25%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// The Service in front of the gateways. Absent: a ClusterIP without annotations.
+    /// The Service through which clients reach the gateways: port 80, named after the room. Absent: a ClusterIP without
+    /// annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// How many gateways a node drain may take at once. Absent: one.
+    /// How many gateways a node drain may take away at the same time. Absent: one.
+    ///
+    /// With one at a time, evicting n pods takes n times the drain window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// What the gateways log. Absent: level info, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
-    /// What the room says about its gateway pods. Absent: nothing.
+    /// What the room says about its gateway pods. Absent: nothing. A change rolls the gateways.
+    ///
+    /// What is not here cannot be said: pods stay restricted, without host access and without a service account token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
 }
