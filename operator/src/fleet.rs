@@ -1,0 +1,311 @@
+//! The fleet: the one task that asks gateways how they are, and the latest answers.
+//!
+//! Nothing else speaks to gateways. The task polls every gateway pod of every room, keeps what it heard, and asks for a
+//! reconcile of a room when something changed on which somebody might act.
+
+mod ask;
+mod change;
+
+use crate::fleet::ask::Asker;
+use crate::fleet::change::Noted;
+use crate::health::Health;
+use crate::metrics::{Metrics, ResultLabel};
+use crate::names::{Component, keys};
+use crate::observed::{GatewayReport, Unreachable};
+use chatroom_api::ChatRoom;
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use rand::RngExt;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+/// How many wishes to reconcile may wait. The controller takes them at once; a full queue means that it stands still, and
+/// then the wish is put off until the next round and counted.
+pub const TRIGGERS: usize = 256;
+
+/// How many gateways are asked at once: enough for a thousand pods in a round, few enough for a small operator pod.
+const AT_ONCE: usize = 32;
+
+/// From the end of one round to the beginning of the next, give or take a tenth.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The name of a room.
+pub type RoomRef = ObjectRef<ChatRoom>;
+
+/// The latest answers. Cheap to clone; all clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    rooms: Arc<Mutex<HashMap<RoomRef, Vec<GatewayReport>>>>,
+}
+
+/// What the polling task needs.
+#[derive(Debug)]
+pub struct Poll {
+    /// The gateway pods of all rooms.
+    pub pods: Store<Pod>,
+    /// The rooms: what their status says is what people were told.
+    pub rooms: Store<ChatRoom>,
+    /// The port of `/status`.
+    pub port: u16,
+    /// Where wishes to reconcile go.
+    pub triggers: mpsc::Sender<RoomRef>,
+    /// Where the task says that it moves.
+    pub health: Arc<Health>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One gateway that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Gateway {
+    room: RoomRef,
+    pod: String,
+    address: IpAddr,
+}
+
+impl Fleet {
+    /// What the gateways of a room answered last, in the order of their pods' names; nothing about pods that were not
+    /// asked yet.
+    #[must_use]
+    pub fn reports(&self, room: &RoomRef) -> Vec<GatewayReport> {
+        self.rooms().get(room).cloned().unwrap_or_default()
+    }
+
+    /// Polls until `shutdown` resolves.
+    pub async fn run(self, poll: Poll, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        let asker = Asker::new(poll.port);
+        let mut told = Told::default();
+        loop {
+            tokio::select! {
+                () = self.round(&poll, &asker, &mut told) => {}
+                () = &mut shutdown => return,
+            }
+            let pause = PAUSE.mul_f64(rand::rng().random_range(0.9..1.1));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = &mut shutdown => return,
+            }
+        }
+    }
+
+    /// Asks everybody once.
+    async fn round(&self, poll: &Poll, asker: &Asker, told: &mut Told) {
+        poll.health.fleet_moves();
+        let mut heard: HashMap<RoomRef, Vec<GatewayReport>> = HashMap::new();
+        let gateways = poll.pods.state().into_iter().filter_map(|pod| gateway(&pod));
+        let mut answers = stream::iter(gateways)
+            .map(|gateway| async move { (asker.ask(gateway.address).await, gateway) })
+            .buffer_unordered(AT_ONCE);
+        while let Some((answer, gateway)) = answers.next().await {
+            poll.health.fleet_moves();
+            let result = if answer.is_ok() { "answered" } else { "unreachable" };
+            poll.metrics.gateway_polls.get_or_create(&ResultLabel { result }).inc();
+            if let Err(error) = &answer {
+                debug!(room = %gateway.room, pod = gateway.pod, %error, "a gateway did not answer");
+            }
+            let answer = answer.map_err(|error| Unreachable { message: error.to_string() });
+            let report = GatewayReport { pod: gateway.pod, answer };
+            heard.entry(gateway.room).or_default().push(report);
+        }
+        for reports in heard.values_mut() {
+            reports.sort_by(|one, other| one.pod.cmp(&other.pod));
+        }
+        *self.rooms() = heard.clone();
+        told.tell(&heard, poll);
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomRef, Vec<GatewayReport>>> {
+        // The map is replaced as a whole, so a panic elsewhere does not spoil it.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the controller was told about each room.
+#[derive(Default)]
+struct Told(HashMap<RoomRef, Noted>);
+
+impl Told {
+    /// Asks for a reconcile of every room of which something changed that matters. What does not fit into the queue counts
+    /// as not told, and so comes up again in the next round.
+    fn tell(&mut self, heard: &HashMap<RoomRef, Vec<GatewayReport>>, poll: &Poll) {
+        let known: HashSet<_> = self.0.keys().cloned().collect();
+        for room in known.into_iter().chain(heard.keys().cloned()).collect::<HashSet<_>>() {
+            let now = heard.get(&room).map(|reports| Noted::of(reports)).unwrap_or_default();
+            let before = self.0.get(&room).cloned().unwrap_or_default();
+            if now.gateways == before.gateways && !now.online_differs_from(published(poll, &room)) {
+                continue;
+            }
+            if poll.triggers.try_send(room.clone()).is_err() {
+                poll.metrics.fleet_triggers_postponed.inc();
+                continue;
+            }
+            if heard.contains_key(&room) {
+                self.0.insert(room, now);
+            } else {
+                self.0.remove(&room);
+            }
+        }
+    }
+}
+
+/// The number of people that the room's status says.
+fn published(poll: &Poll, room: &RoomRef) -> Option<i64> {
+    poll.rooms.get(room)?.status.as_ref()?.online
+}
+
+/// The gateway that runs in a pod, if it is one of ours and has an address.
+fn gateway(pod: &Pod) -> Option<Gateway> {
+    let room = pod.labels().get(keys::INSTANCE)?;
+    if pod.labels().get(keys::NAME).map(String::as_str) != Some(Component::Gateway.program()) {
+        return None;
+    }
+    let status = pod.status.as_ref()?;
+    // A pod that has ended keeps its address for a while, and somebody else may have got it.
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    Some(Gateway {
+        room: ObjectRef::new(room).within(&pod.namespace()?),
+        pod: pod.name_any(),
+        address: status.pod_ip.as_deref()?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use kube::runtime::reflector::{self, store::Writer};
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+    use std::net::Ipv4Addr;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    /// A gateway's port that answers whatever stands in the cell.
+    async fn answering() -> (u16, Arc<Mutex<Value>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cell = Arc::new(Mutex::new(json!({})));
+        let answer = Arc::clone(&cell);
+        let routes = Router::new().route("/status", get(move || async move { answer.lock().unwrap().to_string() }));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (port, cell)
+    }
+
+    fn pod(change: impl FnOnce(&mut Value)) -> Pod {
+        let mut object = json!({
+            "metadata": {"name": "lobby-1", "namespace": "chat", "labels": {
+                "app.kubernetes.io/name": "chatroom-gateway", "app.kubernetes.io/instance": "lobby",
+            }},
+            "status": {"phase": "Running", "podIP": "127.0.0.1"},
+        });
+        change(&mut object);
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn lobby() -> RoomRef {
+        ObjectRef::new("lobby").within("chat")
+    }
+
+    fn poll(port: u16, pods: Vec<Pod>, queue: usize) -> (Poll, mpsc::Receiver<RoomRef>, Writer<Pod>) {
+        let (pod_store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&Event::Init);
+        for pod in pods {
+            writer.apply_watcher_event(&Event::InitApply(pod));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        let (triggers, triggered) = mpsc::channel(queue);
+        let metrics = Metrics::new(std::collections::BTreeMap::new);
+        let rooms = reflector::store().0;
+        (Poll { pods: pod_store, rooms, port, triggers, health: Health::new(), metrics }, triggered, writer)
+    }
+
+    #[test]
+    fn only_gateways_with_an_address_of_their_own_are_asked() {
+        let expected = Gateway { room: lobby(), pod: "lobby-1".into(), address: Ipv4Addr::LOCALHOST.into() };
+        assert_eq!(gateway(&pod(|_| {})), Some(expected));
+        assert_eq!(gateway(&pod(|pod| pod["status"]["podIP"] = Value::Null)), None);
+        assert_eq!(gateway(&pod(|pod| pod["status"]["phase"] = json!("Failed"))), None);
+        let redis = |pod: &mut Value| pod["metadata"]["labels"]["app.kubernetes.io/name"] = json!("chatroom-redis");
+        assert_eq!(gateway(&pod(redis)), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_kept_and_told_once() {
+        let (port, answer) = answering().await;
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()), "it answers");
+        fleet.round(&poll, &asker, &mut told).await;
+        assert!(triggered.try_recv().is_err(), "nothing changed");
+
+        *answer.lock().unwrap() = json!({"redis": {"state": "Unreachable"}});
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()));
+        let reports = fleet.reports(&lobby());
+        let state = reports[0].answer.as_ref().unwrap().redis.state;
+        assert_eq!(state, chatroom_settings::RedisState::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn a_count_that_differs_from_the_published_one_is_told_until_it_is_published() {
+        let (port, answer) = answering().await;
+        *answer.lock().unwrap() = json!({"online": 7});
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        for _ in 0..3 {
+            fleet.round(&poll, &asker, &mut told).await;
+            assert_eq!(triggered.try_recv(), Ok(lobby()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_the_queue_is_told_in_the_next_round() {
+        let (port, _answer) = answering().await;
+        let other = pod(|pod| {
+            pod["metadata"]["name"] = json!("hall-1");
+            pod["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("hall");
+        });
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {}), other], 1);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        fleet.round(&poll, &asker, &mut told).await;
+        let first = triggered.try_recv().unwrap();
+        assert_eq!(poll.metrics.fleet_triggers_postponed.get(), 1);
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_ne!(triggered.try_recv().unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_room_whose_gateways_are_gone_is_told_and_forgotten() {
+        let (port, _answer) = answering().await;
+        let (poll, mut triggered, mut writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        fleet.round(&poll, &asker, &mut told).await;
+        triggered.try_recv().unwrap();
+        writer.apply_watcher_event(&Event::Delete(pod(|_| {})));
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()));
+        assert_eq!(fleet.reports(&lobby()), []);
+        assert!(told.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_stops_when_asked() {
+        let (poll, _triggered, _writer) = poll(1, vec![], TRIGGERS);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(Fleet::default().run(poll, async move { drop(stopped.await) }));
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}
