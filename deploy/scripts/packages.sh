@@ -13,7 +13,7 @@ need cc gcc
 need redis-server redis-server
 need npm npm
 need unzip unzip
-need go golang
+
 if [ "$(cluster_kind)" = host ]; then
   need containerd containerd
   need runc runc
@@ -27,6 +27,7 @@ if [ "$(cluster_kind)" = host ]; then
   [ -x /usr/lib/cni/bridge ] || [ -x /usr/libexec/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || missing="$missing containernetworking-plugins"
 fi
 has cargo || die "Rust is missing; rustup brings the version that rust-toolchain.toml names"
+has go || die "Go is missing; 1.21 or later brings the version that tests/cluster/go.mod names"
 if [ -z "$missing" ]; then exit 0; fi
 
 sudo=""

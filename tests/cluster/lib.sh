@@ -18,6 +18,7 @@ node_ip=10.244.0.1
 pod_range=10.244.0.0/24
 service_range=10.96.0.0/16
 api_service_ip=10.96.0.1
+api_port=6443
 dns_ip=10.96.0.10
 export PATH=$checkout/target/tools:$PATH
 
@@ -65,7 +66,7 @@ wait_for() {
 # inside COMMAND...: runs it in the cluster's namespaces, in this directory.
 inside() {
   alive "$state/pids/init" || die "no cluster runs in $checkout; tests/cluster/up.sh starts one"
-  nsenter --target "$(pid_of "$state/pids/init")" --net --mount --pid env --chdir="$PWD" KUBECONFIG="$kubeconfig" "$@"
+  nsenter --target "$(pid_of "$state/pids/init")" --net --mount --pid env --chdir="$PWD" KUBECONFIG="$state/admin.conf" "$@"
 }
 
 # put FILE: standard input becomes the file's text; an equal file is not touched (kube-proxy leaves when its file is).

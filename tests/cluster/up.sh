@@ -44,10 +44,16 @@ if ! alive "$state/pids/init"; then
   init=$(first_child)
   echo "$init $(started "$init")" >"$state/pids/init"
 fi
-# The API server takes the port that was free on this machine, so that one kubeconfig works on both sides.
-start "$state" forward "$bin/forward" -pid "$(pid_of "$state/pids/init")" -dns "$dns_ip:53" -addresses "$state/addresses" api=6443 "$@"
-wait_for 5 "the forwarder" test -s "$state/addresses"
+if ! alive "$state/pids/forward"; then
+  rm -f "$state/addresses"
+  start "$state" forward "$bin/forward" -pid "$(pid_of "$state/pids/init")" -dns "$dns_ip:53" \
+    -addresses "$state/addresses" "api=$api_port:127.0.0.1:$api_port" "$@"
+  wait_for 5 "the forwarder listens" test -s "$state/addresses"
+fi
 say "namespaces"
 
 inside "$checkout/tests/cluster/inside/up.sh"
-cp "$state/admin.conf" "$kubeconfig.new" && chmod 600 "$kubeconfig.new" && mv "$kubeconfig.new" "$kubeconfig"
+# The same as inside, but for the port: another cluster may have that one on this machine.
+sed "s|:$api_port\"|:$(sed -n 's/^api=//p' "$state/addresses")\"|" "$state/admin.conf" >"$kubeconfig.new"
+chmod 600 "$kubeconfig.new"
+mv "$kubeconfig.new" "$kubeconfig"

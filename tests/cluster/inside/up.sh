@@ -34,7 +34,6 @@ network() {
 
 mounts
 network
-api_port=$(sed -n 's/^api=//p' "$here/addresses")
 api=https://127.0.0.1:$api_port
 mkdir -p "$here"/{pids,log}
 export KUBECONFIG=$here/admin.conf

@@ -3,11 +3,11 @@
 // forward lets programs of this machine reach ports inside the cluster: it listens on 127.0.0.1 here and dials inside
 // the network namespace of another process.
 //
-//	forward -pid 123 -addresses FILE api=6443 client=8080:lobby.default.svc.cluster.local:80
+//	forward -pid 123 -addresses FILE api=6443:127.0.0.1:6443 client=8080:lobby.default.svc.cluster.local:80
 //
-// NAME=PORT[:HOST:PORT]: the local port (the next free one if it is taken), and where its connections go: to the same
-// port of the namespace's 127.0.0.1, or to HOST:PORT, looked up in the cluster's DNS for each connection. What it
-// listens on is written to FILE as lines NAME=PORT. It leaves when the process does.
+// NAME=PORT:HOST:PORT: the local port (the next free one if it is taken), and where its connections go; a host that is
+// no address is looked up in the cluster's DNS for each of them. What it listens on is written to FILE as lines
+// NAME=PORT. It leaves when the process does.
 package main
 
 import (
@@ -51,14 +51,11 @@ func main() {
 		wanted, target, _ := strings.Cut(rest, ":")
 		port, err := strconv.Atoi(wanted)
 		if err != nil {
-			log.Fatalf("%s: the port is not a number", argument)
+			log.Fatalf("%s: NAME=PORT:HOST:PORT expected", argument)
 		}
 		listener, err := listen(port)
 		if err != nil {
 			log.Fatalf("%s: %v", argument, err)
-		}
-		if target == "" {
-			target = listener.Addr().String()
 		}
 		fmt.Fprintf(&lines, "%s=%d\n", name, listener.Addr().(*net.TCPAddr).Port)
 		go serve(listener, inside, target)
