@@ -1,0 +1,7 @@
+//! One gateway's sessions over real sockets: what clients hear, and how and why they are closed.
+#![allow(missing_docs, unreachable_pub, reason = "tests are their own documentation")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what tests share")]
+
+mod closing;
+mod room;
+mod talking;
