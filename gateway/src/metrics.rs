@@ -39,6 +39,8 @@ pub struct Metrics {
     pub closes: Family<ByCode, Counter>,
     /// Requests refused before the upgrade, by reason.
     pub refusals: Family<ByReason, Counter>,
+    /// Sockets that could not be accepted, for want of file descriptors or memory.
+    pub accept_errors: Counter,
     /// Messages received from clients.
     pub messages_received: Counter,
     /// Bytes of those messages.
@@ -100,6 +102,7 @@ impl Metrics {
         registry.register("connections_accepted", "Connections ever accepted", m.connections_accepted);
         registry.register("closes", "Connections ended, by close code (0: none was exchanged)", m.closes);
         registry.register("refusals", "Requests refused before the upgrade, by reason", m.refusals);
+        registry.register("accept_errors", "Sockets that could not be accepted", m.accept_errors);
         registry.register("messages_received", "Messages received from clients", m.messages_received);
         registry.register("received_bytes", "Bytes of the messages received from clients", m.bytes_received);
         registry.register("publishes", "Messages handed to the room, by result", m.publishes);

@@ -78,9 +78,15 @@ pub struct Ticket {
 /// Why a session cannot begin; the client gets 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
-    /// The registry does not answer, or the gateway takes nobody: isolated, or draining.
+    /// The registry does not answer, or the gateway has lost touch with the room.
     #[error("no client can be registered now")]
     Unavailable,
+    /// The gateway is letting its clients go.
+    #[error("the gateway is draining")]
+    Draining,
+    /// All sockets that the pod may hold are taken.
+    #[error("the gateway is full")]
+    Full,
 }
 
 impl Sessions {
@@ -104,12 +110,13 @@ impl Sessions {
     /// # Errors
     /// See [`AdmitError`].
     pub async fn admit(&self, request: ClientRequest) -> Result<Ticket, AdmitError> {
-        let Inner { hub, roster, membership, table, .. } = &*self.0;
+        let Inner { hot, hub, roster, membership, table, .. } = &*self.0;
         if membership.borrow().standing != Standing::Leased {
             return Err(AdmitError::Unavailable);
         }
         let id = roster.mint();
-        let place = table.place(id).ok_or(AdmitError::Unavailable)?;
+        let at_most = hot.borrow().limits.max_connections_per_pod as usize;
+        let place = table.place(id, at_most)?;
         let member = hub.join(id);
         match roster.register(id, details(request)).await {
             Ok(()) => Ok(Ticket { id, member, registration: Registration { id, roster: roster.clone() }, place }),

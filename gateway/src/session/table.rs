@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 use tracing::{debug, error};
 
+use super::AdmitError;
 use super::pump::Orders;
 use crate::id::{ConnectionId, Incarnation};
 use crate::metrics::Metrics;
@@ -40,15 +41,19 @@ impl Table {
         Arc::new(Self { state: Mutex::default(), held: watch::Sender::default(), metrics })
     }
 
-    /// Takes a place; `None` while draining.
-    pub(super) fn place(self: &Arc<Self>, id: ConnectionId) -> Option<Place> {
+    /// Takes a place, unless `at_most` are taken: in one step, so that no burst comes between.
+    pub(super) fn place(self: &Arc<Self>, id: ConnectionId, at_most: usize) -> Result<Place, AdmitError> {
         let state = self.state();
         if state.draining {
-            return None;
+            return Err(AdmitError::Draining);
+        }
+        if self.count() >= at_most {
+            return Err(AdmitError::Full);
         }
         self.held.send_modify(|held| *held += 1);
         self.metrics.connections.inc();
-        Some(Place { table: Arc::clone(self), id })
+        drop(state);
+        Ok(Place { table: Arc::clone(self), id })
     }
 
     /// Sockets held, tickets included.

@@ -1,0 +1,48 @@
+//! What the internal port shows of this gateway.
+
+use chatroom_settings::GatewayStatus;
+use tokio::sync::watch;
+
+use crate::admission::Openness;
+use crate::http::internal;
+use crate::membership::{Membership, Standing};
+use crate::readiness::Readiness;
+use crate::session::Sessions;
+
+/// Views of everything that `/status` tells.
+#[derive(Debug)]
+pub(super) struct Inside {
+    pub(super) readiness: Readiness,
+    pub(super) membership: watch::Receiver<Membership>,
+    pub(super) sessions: Sessions,
+    pub(super) template_hash: String,
+    pub(super) hot_hash: watch::Receiver<String>,
+    pub(super) cold_hash: String,
+}
+
+impl internal::Inside for Inside {
+    fn openness(&self) -> Openness {
+        self.readiness.openness()
+    }
+
+    fn status(&self) -> GatewayStatus {
+        let Membership { incarnation, standing, online, redis, missing, refused, peers: _ } =
+            self.membership.borrow().clone();
+        GatewayStatus {
+            version: env!("CARGO_PKG_VERSION").into(),
+            template_hash: self.template_hash.clone(),
+            hot_hash: self.hot_hash.borrow().clone(),
+            cold_hash: self.cold_hash.clone(),
+            incarnation: incarnation.to_string(),
+            connections: self.sessions.count() as u64,
+            // As of the last lease: without one it would be stale.
+            online: online.filter(|_| standing == Standing::Leased),
+            ready: self.readiness.openness() == Openness::Open,
+            draining: self.readiness.is_draining(),
+            isolated: standing == Standing::Isolated,
+            redis,
+            missing,
+            refused,
+        }
+    }
+}

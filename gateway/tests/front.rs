@@ -1,0 +1,451 @@
+//! The public port over real sockets: what a client may send, and what it hears. The room behind it takes notes only.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chatroom_gateway::admission::ClientRequest;
+use chatroom_gateway::http::Entrance;
+use chatroom_gateway::http::accept;
+use chatroom_gateway::http::connection::{Front, Patience};
+use chatroom_gateway::http::guard::Routes;
+use chatroom_gateway::http::page::Page;
+use chatroom_gateway::id::Incarnation;
+use chatroom_gateway::membership::{Membership, Peers, Standing};
+use chatroom_gateway::metrics::{ByReason, Metrics};
+use chatroom_gateway::readiness::Readiness;
+use chatroom_gateway::session::AdmitError;
+use chatroom_settings::{Backplane, Broadcast, Cold, Drain, Hot, Limits, LogFormat, RedisStatus, RoomIdentity};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A room that writes down who came and echoes what was read ahead.
+#[derive(Clone, Default)]
+struct Notes(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    admitted: Mutex<Vec<ClientRequest>>,
+    held: AtomicUsize,
+    unavailable: bool,
+}
+
+struct Held(Arc<Inner>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Entrance for Notes {
+    type Ticket = Held;
+
+    fn count(&self) -> usize {
+        self.0.held.load(Ordering::SeqCst)
+    }
+
+    async fn admit(&self, request: ClientRequest) -> Result<Held, AdmitError> {
+        if self.0.unavailable {
+            return Err(AdmitError::Unavailable);
+        }
+        self.0.admitted.lock().unwrap().push(request);
+        self.0.held.fetch_add(1, Ordering::SeqCst);
+        Ok(Held(Arc::clone(&self.0)))
+    }
+
+    fn start(&self, ticket: Held, mut stream: TcpStream, read_ahead: Bytes) {
+        tokio::spawn(async move {
+            stream.write_all(&read_ahead).await.unwrap();
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest).await;
+            drop(ticket);
+        });
+    }
+}
+
+struct Port {
+    address: std::net::SocketAddr,
+    room: Notes,
+    metrics: Metrics,
+    membership: watch::Sender<Membership>,
+    draining: watch::Sender<bool>,
+    hot: watch::Sender<Arc<Hot>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Default)]
+struct Setup {
+    page: bool,
+    patience: Option<Patience>,
+    max_pending: Option<usize>,
+    room: Inner,
+}
+
+impl Port {
+    fn open() -> Self {
+        Self::with(Setup::default())
+    }
+
+    fn with(setup: Setup) -> Self {
+        let metrics = Metrics::default();
+        let membership = watch::Sender::new(member(Standing::Leased));
+        let draining = watch::Sender::new(false);
+        let hot = watch::Sender::new(Arc::new(hot(100, None)));
+        let room = Notes(Arc::new(setup.room));
+        let front = Front {
+            entrance: room.clone(),
+            routes: Routes { path: "/chat".into(), page: setup.page },
+            page: Page::new(&cold()),
+            readiness: Readiness::new(membership.subscribe(), draining.subscribe()),
+            hot: hot.subscribe(),
+            patience: setup.patience.unwrap_or(Patience { first_byte: LONG, head: LONG, linger: LONG }),
+            metrics: metrics.clone(),
+        };
+        let listener = accept::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let max_pending = setup.max_pending.unwrap_or(accept::MAX_PENDING_HANDSHAKES);
+        let task = tokio::spawn(accept::run(listener, Arc::new(front), max_pending));
+        Self { address, room, metrics, membership, draining, hot, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes and hears everything until the gateway closes.
+    async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut stream = self.connect().await;
+        // The gateway may answer, and close, before it has read everything.
+        let _ = stream.write_all(request.as_ref()).await;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        Answer::parse(&bytes)
+    }
+
+    fn refusals(&self, reason: &'static str) -> u64 {
+        self.metrics.refusals.get_or_create(&ByReason { reason }).get()
+    }
+}
+
+fn member(standing: Standing) -> Membership {
+    Membership {
+        incarnation: Incarnation::from_bytes([1; 9]),
+        standing,
+        online: None,
+        redis: RedisStatus::default(),
+        missing: Vec::new(),
+        refused: Vec::new(),
+        peers: Peers::default(),
+    }
+}
+
+fn hot(connections: u32, origins: Option<&[&str]>) -> Hot {
+    Hot {
+        log_filter: "info".into(),
+        allowed_origins: origins.map(|origins| origins.iter().map(|&origin| origin.to_owned()).collect()),
+        limits: Limits {
+            max_connections_per_pod: connections,
+            max_message_bytes: 65536,
+            slow_seconds: 10,
+            idle_timeout_seconds: None,
+            max_connection_age_seconds: None,
+        },
+    }
+}
+
+fn cold() -> Cold {
+    Cold {
+        room: RoomIdentity { name: "lobby".into(), namespace: "default".into(), uid: "u".into() },
+        path: "/chat".into(),
+        web_client: true,
+        broadcast: Broadcast { exclude_sender: true, online_suffix: None },
+        ping_interval_seconds: 25,
+        backplane: Backplane::Memory,
+        drain: Drain { timeout_seconds: 120 },
+        log_format: LogFormat::Text,
+    }
+}
+
+struct Answer {
+    status: u16,
+    /// As they came, names in lower case.
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { status, headers, body: body.to_owned() }
+    }
+
+    fn header(&self, wanted: &str) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+
+    fn has(&self, name: &str, value: &str) -> bool {
+        let mut lines = self.headers.iter().filter(|header| header.0 == name);
+        lines.any(|header| header.1.split(", ").any(|item| item == value))
+    }
+
+    fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.body);
+        let document: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(document["status"], self.status);
+        for member in ["type", "title", "detail"] {
+            assert!(document[member].is_string(), "{member} in {document}");
+        }
+        document["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A good upgrade; `change` gets the lines and may break one.
+fn upgrade(change: impl FnOnce(&mut Vec<String>)) -> String {
+    let mut lines: Vec<String> = [
+        "GET /chat HTTP/1.1",
+        "Host: lobby.example",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ]
+    .map(str::to_owned)
+    .into();
+    change(&mut lines);
+    lines.join("\r\n") + "\r\n\r\n"
+}
+
+/// Reads the head of an answer to an upgrade and leaves the rest.
+async fn head_of(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.unwrap());
+    }
+    Answer::parse(&bytes)
+}
+
+#[tokio::test]
+async fn a_good_handshake_becomes_a_session_with_what_was_sent_behind_it() {
+    let port = Port::open();
+    let mut client = port.connect().await;
+    let request = upgrade(|lines| {
+        lines.push("User-Agent: test/1".into());
+        lines.push("Origin: https://any.example".into());
+        lines.push("Sec-WebSocket-Protocol: chatroom.v1, chat".into());
+        lines.push("Sec-WebSocket-Extensions: permessage-deflate".into());
+    });
+    client.write_all([request.as_bytes(), b"\x81\x82read ahead"].concat().as_slice()).await.unwrap();
+    let answer = head_of(&mut client).await;
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert!(answer.header("connection").unwrap().eq_ignore_ascii_case("upgrade"), "{:?}", answer.headers);
+    for absent in ["sec-websocket-protocol", "sec-websocket-extensions", "content-length", "transfer-encoding"] {
+        assert_eq!(answer.header(absent), None);
+    }
+    let mut echo = [0; 12];
+    client.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"\x81\x82read ahead");
+    let admitted = port.room.0.admitted.lock().unwrap()[0].clone();
+    let expected = ClientRequest {
+        address: Ipv4Addr::LOCALHOST.into(),
+        user_agent: Some("test/1".into()),
+        origin: Some("https://any.example".into()),
+        subprotocols: vec!["chatroom.v1".into(), "chat".into()],
+    };
+    assert_eq!(admitted, expected);
+}
+
+#[tokio::test]
+async fn every_class_of_bad_request_is_answered_closed_and_counted() {
+    let port = Port::open();
+    let line = |number: usize, text: &'static str| upgrade(move |lines| lines[number] = text.into());
+    let more = |text: String| upgrade(|lines| lines.push(text));
+    let without = |number: usize| upgrade(|lines| drop(lines.remove(number)));
+    let many: Vec<String> = (0..150).map(|number| format!("A{number}: b")).collect();
+    let cases: Vec<(String, u16, &str)> = vec![
+        (line(0, "POST /chat HTTP/1.1"), 405, "method_not_allowed"),
+        (line(0, "BREW /chat HTTP/1.1"), 405, "method_not_allowed"),
+        (line(0, "GET /other HTTP/1.1"), 404, "not_found"),
+        (line(0, "GET /chat HTTP/1.0"), 426, "upgrade_required"),
+        (line(0, "GET /chat HTTP/2.0"), 505, "http_version_not_supported"),
+        (without(1), 400, "malformed_request"),
+        (more("Host: other.example".into()), 400, "malformed_request"),
+        (without(2), 426, "upgrade_required"),
+        (without(3), 400, "bad_handshake"),
+        (without(4), 400, "bad_handshake"),
+        (line(4, "Sec-WebSocket-Key: short"), 400, "bad_handshake"),
+        (more("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==".into()), 400, "bad_handshake"),
+        (without(5), 426, "websocket_version"),
+        (line(5, "Sec-WebSocket-Version: 8"), 426, "websocket_version"),
+        (more("Content-Length: 5".into()) + "hello", 400, "body_not_accepted"),
+        (more("Transfer-Encoding: chunked".into()) + "5\r\nhello\r\n0\r\n\r\n", 400, "body_not_accepted"),
+        (more("Content-Length: 5\r\nTransfer-Encoding: chunked".into()), 400, "malformed_request"),
+        (upgrade(|_| ()).replace("\r\n", "\n"), 400, "malformed_request"),
+        (more("Bad Name: x".into()), 400, "malformed_request"),
+        (more("A: b\0c".into()), 400, "malformed_request"),
+        (more("A: b\r\n folded".into()), 400, "malformed_request"),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01".into(), 400, "malformed_request"),
+        (more(many.join("\r\n")), 431, "headers_too_large"),
+        (more(format!("A: {}", "b".repeat(500_000))), 431, "headers_too_large"),
+        (format!("GET /{} HTTP/1.1\r\n", "a".repeat(70_000)), 414, "uri_too_long"),
+    ];
+    for (request, status, code) in cases {
+        let counted = port.refusals(code);
+        let answer = port.ask(&request).await;
+        let shown = &request[..request.len().min(200)];
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{shown:?}");
+        assert_eq!(port.refusals(code), counted + 1, "{shown:?}");
+        assert!(answer.has("connection", "close"), "{shown:?}: {:?}", answer.headers);
+        assert!(answer.header("date").is_some());
+        match status {
+            405 => assert_eq!(answer.header("allow"), Some("GET")),
+            426 => {
+                assert!(answer.has("upgrade", "websocket") && answer.has("connection", "upgrade"));
+                assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+            }
+            _ => {}
+        }
+    }
+    assert!(port.room.0.admitted.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_let_go() {
+    let patience = Patience { first_byte: Duration::from_millis(20), head: LONG, linger: LONG };
+    let port = Port::with(Setup { patience: Some(patience), ..Setup::default() });
+    let mut silent = port.connect().await;
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_head_that_comes_too_slowly_is_cut_and_told() {
+    let patience = Patience { first_byte: LONG, head: Duration::from_millis(50), linger: Duration::from_millis(50) };
+    let port = Port::with(Setup { patience: Some(patience), ..Setup::default() });
+    let (mut reader, mut writer) = port.connect().await.into_split();
+    let drip = tokio::spawn(async move {
+        writer.write_all(b"GET /chat HTTP/1.1\r\nA: ").await.unwrap();
+        while writer.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut bytes = Vec::new();
+    let _ = reader.read_to_end(&mut bytes).await;
+    let answer = Answer::parse(&bytes);
+    assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"));
+    drip.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_in_pieces_is_a_head() {
+    let port = Port::open();
+    let mut client = port.connect().await;
+    for byte in upgrade(|_| ()).bytes() {
+        client.write_all(&[byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(head_of(&mut client).await.status, 101);
+}
+
+#[tokio::test]
+async fn connections_above_the_cap_of_pending_handshakes_are_closed_and_counted() {
+    let port = Port::with(Setup { max_pending: Some(2), ..Setup::default() });
+    let first = port.connect().await;
+    let _second = port.connect().await;
+    let mut third = port.connect().await;
+    assert_eq!(third.read(&mut [0; 1]).await.unwrap_or(0), 0);
+    assert_eq!(port.refusals("handshakes_full"), 1);
+    drop(first);
+    // The place is free as soon as the gateway has seen the first one go.
+    loop {
+        let mut client = port.connect().await;
+        if client.write_all(upgrade(|_| ()).as_bytes()).await.is_ok() && client.read_u8().await.is_ok() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_room_says_so_and_when_to_come_back() {
+    let port = Port::open();
+    port.hot.send_replace(Arc::new(hot(1, None)));
+    let mut client = port.connect().await;
+    client.write_all(upgrade(|_| ()).as_bytes()).await.unwrap();
+    assert_eq!(head_of(&mut client).await.status, 101);
+    let answer = port.ask(upgrade(|_| ())).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "pod_full"));
+    assert!((1..=10).contains(&answer.header("retry-after").unwrap().parse::<u8>().unwrap()));
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_take_clients_says_why() {
+    let port = Port::open();
+    for (standing, code) in [(Standing::Joining, "joining"), (Standing::Isolated, "isolated")] {
+        port.membership.send_replace(member(standing));
+        let answer = port.ask(upgrade(|_| ())).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, code));
+        assert!(answer.header("retry-after").is_some());
+    }
+    port.membership.send_replace(member(Standing::Leased));
+    port.draining.send_replace(true);
+    assert_eq!(port.ask(upgrade(|_| ())).await.code(), "draining");
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_is_a_503() {
+    let port = Port::with(Setup { room: Inner { unavailable: true, ..Inner::default() }, ..Setup::default() });
+    let answer = port.ask(upgrade(|_| ())).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "registry_unavailable"));
+}
+
+#[tokio::test]
+async fn origins_follow_the_hot_settings() {
+    let port = Port::open();
+    port.hot.send_replace(Arc::new(hot(10, Some(&["https://chat.example.com"]))));
+    let from = |origin: &str| upgrade(|lines| lines.push(format!("Origin: {origin}")));
+    for stranger in ["https://evil.example", "null"] {
+        let answer = port.ask(from(stranger)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "origin_not_allowed"));
+    }
+    for welcome in [from("https://chat.example.com"), upgrade(|_| ())] {
+        let mut client = port.connect().await;
+        client.write_all(welcome.as_bytes()).await.unwrap();
+        assert_eq!(head_of(&mut client).await.status, 101);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_the_page_with_its_policy() {
+    let browser = "GET /chat HTTP/1.1\r\nHost: a\r\nAccept: text/html,*/*\r\n\r\n";
+    let port = Port::with(Setup { page: true, ..Setup::default() });
+    let answer = port.ask(browser).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    assert!(answer.body.contains("</html>"));
+    let head = port.ask(browser.replace("GET", "HEAD")).await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(port.ask(browser.replace("GET", "POST")).await.header("allow"), Some("GET, HEAD"));
+    assert_eq!(Port::open().ask(browser).await.code(), "upgrade_required");
+}
