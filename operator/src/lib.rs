@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The controller of ChatRooms, and the tool `chatroom`.
+//!
+//! One reconcile is six steps, of which only the first and the fifth touch the world:
+//! observe → [`controller::validate`] → [`decide`] → [`desired`] → apply → [`controller::report`].
+
+pub mod conditions;
+pub mod controller;
+pub mod decide;
+pub mod desired;
+pub mod names;
+pub mod observed;
+pub mod room;
+pub mod tool;

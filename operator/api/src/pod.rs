@@ -1,0 +1,155 @@
+//! What the gateway pods are made of: image, logging, and what a room's owner may say about its pods.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{EnvVar, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The gateway's image.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.tag) || self.tag != 'latest'")
+    .message("image.tag 'latest' says nothing about what runs: name a version, or use image.digest").field_path(".tag"))]
+#[x_kube(validation = Rule::new("!(has(self.tag) && has(self.digest))")
+    .message("set image.tag or image.digest, not both: the digest alone would count"))]
+#[x_kube(validation = Rule::new("!has(self.repository) || has(self.tag) || has(self.digest)")
+    .message("image.repository needs image.tag or image.digest: without one, 'latest' would be pulled"))]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct Image {
+    /// Registry and name without tag and digest, as in `registry.example.com/chat/gateway`; at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]{1,5}/[a-z0-9._-]+)?(/[a-z0-9._-]+)*$')")
+        .message("repository is the image without tag and digest, as in registry.example.com/chat/gateway"))]
+    pub repository: Option<String>,
+    /// A tag. `latest` is refused: a rollout would not know what it rolls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
+        .message("tag takes letters, digits, '_', '.' and '-'"))]
+    pub tag: Option<String>,
+    /// A digest, `sha256:` and 64 hex digits; then every pod runs the same bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 71, max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')")
+        .message("digest must be 'sha256:' and 64 lower case hex digits"))]
+    pub digest: Option<String>,
+    /// When a node pulls the image: `Always` at each start, `IfNotPresent` when it does not have it, `Never` when somebody else
+    /// brings it to the node. Absent: IfNotPresent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_policy: Option<PullPolicy>,
+}
+
+/// When a node pulls the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PullPolicy {
+    /// At each start of a container.
+    Always,
+    /// When the node does not have it.
+    #[default]
+    IfNotPresent,
+    /// Not at all: somebody else brought it to the node.
+    Never,
+}
+
+/// A Secret in the room's namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct LocalSecretReference {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("name must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
+    pub name: String,
+}
+
+/// What the gateways log.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct Logging {
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part: `info,chatroom_gateway::session=debug`.
+    /// Absent: `info`. At most 256 characters. Reaches running gateways without a restart, within about a minute and a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub filter: Option<String>,
+    /// How a line looks: `JSON` is one object a line, for log collectors; `Text` is for people. Absent: JSON. A change rolls the
+    /// gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<LogFormat>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LogFormat {
+    /// One JSON object a line, for log collectors.
+    #[default]
+    #[serde(rename = "JSON")]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What a room may say about its gateway pods.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct Pod {
+    /// Labels of the pods, at most 64. Keys that the operator sets itself (`app.kubernetes.io/…`, `chatroom.dev/…`,
+    /// `pod-template-hash`) are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::string_map")]
+    #[x_kube(validation = Rule::new(
+            "self.all(key, !key.startsWith('app.kubernetes.io/') && !key.startsWith('chatroom.dev/') && key != 'pod-template-hash')")
+        .message("labels app.kubernetes.io/…, chatroom.dev/… and pod-template-hash are set by the operator: use another key"))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the pods, at most 64. Keys that begin with `chatroom.dev/` are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::string_map")]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('chatroom.dev/'))")
+        .message("annotations chatroom.dev/… are set by the operator: use another key"))]
+    pub annotations: BTreeMap<String, String>,
+    /// Memory and CPU of a gateway. Absent: requests of 100m CPU and 128Mi memory, limit of 512Mi memory, no CPU limit.
+    /// Naming resources replaces these defaults as a whole.
+    ///
+    /// A CPU limit makes messages late in bursts; prefer a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Labels that a node must have; at most 64. Absent: any node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::string_map")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that the pods put up with; at most 32. Absent: none.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+    /// Environment variables of the gateway container; at most 64, each name once. Names that begin with `CHATROOM_` are
+    /// the operator's own and are refused. What the gateway does is decided by this resource, not by its environment: this
+    /// is for what surrounds it, such as `SSL_CERT_FILE`.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = Rule::new("self.all(variable, !variable.name.startsWith('CHATROOM_'))")
+        .message("variables CHATROOM_… are set by the operator: use another name"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub env: Vec<EnvVar>,
+}
+
+/// Memory and CPU of a container.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct Resources {
+    /// What is set aside for the container on its node, such as `cpu: 100m`, `memory: 128Mi`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::quantity_map")]
+    pub requests: BTreeMap<String, Quantity>,
+    /// What the container may use at most. Above its memory limit it is killed; above its CPU limit it is slowed down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::quantity_map")]
+    pub limits: BTreeMap<String, Quantity>,
+}

@@ -1,0 +1,64 @@
+//! What the operator says about a room.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the room stands, as the operator saw it last.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::without_null)]
+pub struct ChatRoomStatus {
+    /// The generation of the spec that the rest of the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Gateway pods that exist, without those that are going. What `kubectl scale` and autoscalers read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Gateway pods that take clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+    /// Gateway pods that run the current template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_replicas: Option<i32>,
+    /// Gateway pods that there should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired_replicas: Option<i32>,
+    /// Gateway pods that are letting their clients go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_replicas: Option<i32>,
+    /// Label selector of the gateway pods, as a string; autoscalers read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Where clients inside the cluster connect. Known at once, before the first pod is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// People in the room. Written at most once a minute, and when it moved by 5 % or to or from 0; the gateways' metrics
+    /// are the live number. Absent while no gateway can be asked: it is never stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<i64>,
+    /// Which kind of Redis the room uses: `Ephemeral` or `External`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<String>,
+    /// The gateway image that the current template runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// `Ready`: as many gateways as wanted take clients. `Reconciling`: something is still on its way. `Stalled`: it will not
+    /// get on without somebody's help. `RedisReady`: what the gateways say about Redis.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+}
+
+/// The types of condition, as tools know them.
+pub mod condition {
+    /// As many gateways as wanted take clients.
+    pub const READY: &str = "Ready";
+    /// Something is still on its way.
+    pub const RECONCILING: &str = "Reconciling";
+    /// It will not get on without somebody's help.
+    pub const STALLED: &str = "Stalled";
+    /// What the gateways say about Redis.
+    pub const REDIS_READY: &str = "RedisReady";
+}

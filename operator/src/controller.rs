@@ -1,0 +1,4 @@
+//! The reconcile of one room, step by step.
+
+pub mod report;
+pub mod validate;

@@ -1,0 +1,69 @@
+//! `RedisReady`: what the gateways say about Redis. The operator never asks Redis itself.
+
+use chatroom_settings::{GatewayStatus, RedisState};
+
+use super::gateways::why_not;
+use crate::conditions::Judgement;
+use crate::observed::Observed;
+use crate::room::Redis;
+
+/// Value of `status.redis`.
+pub(super) fn kind(redis: &Redis) -> &'static str {
+    match redis {
+        Redis::Ephemeral(_) => "Ephemeral",
+        Redis::External(_) => "External",
+    }
+}
+
+pub(super) fn redis_ready(observed: &Observed) -> Judgement {
+    let answers: Vec<_> = observed.gateways.iter().filter_map(|gateway| gateway.answer.as_ref().ok()).collect();
+    if answers.is_empty() {
+        return nobody_answers(observed);
+    }
+    let worst = answers.iter().map(|status| status.redis.state).max_by_key(|state| severity(*state));
+    let (reason, text) = match worst.unwrap_or_default() {
+        RedisState::Connected | RedisState::NotUsed => {
+            return Judgement::yes("Connected", "all gateways that answer reach Redis");
+        }
+        RedisState::Unknown => return Judgement::unknown("Starting", "the gateways have not asked Redis yet"),
+        RedisState::Unreachable => ("ConnectFailed", "Redis cannot be reached"),
+        RedisState::CredentialsMissing => ("SecretNotFound", "the Redis credentials are missing"),
+        RedisState::CredentialsRefused => ("CredentialsRefused", "Redis refuses the credentials"),
+        RedisState::Unsuitable => ("Unsuitable", "Redis is not set up for a room"),
+    };
+    Judgement::no(reason, explain(text, worst.unwrap_or_default(), &answers, observed))
+}
+
+fn nobody_answers(observed: &Observed) -> Judgement {
+    let unreachable = observed.gateways.iter().find_map(|gateway| {
+        let error = gateway.answer.as_ref().err()?;
+        Some(format!("no gateway can be asked; pod {}: {}", gateway.pod, error.message))
+    });
+    match unreachable {
+        Some(message) => Judgement::unknown("GatewaysUnreachable", message),
+        None => Judgement::unknown("NoGateways", "no gateway runs that could be asked"),
+    }
+}
+
+fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: &Observed) -> String {
+    let concerned: Vec<_> = answers.iter().filter(|status| status.redis.state == state).collect();
+    // The smallest message, not the first: the order of the answers is no news.
+    let detail = concerned.iter().map(|status| status.redis.message.as_str()).filter(|text| !text.is_empty()).min();
+    let mut message = format!("{} of {} gateways: {}", concerned.len(), answers.len(), detail.unwrap_or(text));
+    if let Some(obstacle) = why_not(&observed.redis_pods) {
+        message.push_str(&format!(" ({obstacle})"));
+    }
+    message
+}
+
+/// What somebody has to hear of first.
+fn severity(state: RedisState) -> u8 {
+    match state {
+        RedisState::Connected | RedisState::NotUsed => 0,
+        RedisState::Unknown => 1,
+        RedisState::Unreachable => 2,
+        RedisState::CredentialsRefused => 3,
+        RedisState::CredentialsMissing => 4,
+        RedisState::Unsuitable => 5,
+    }
+}

@@ -1,0 +1,196 @@
+//! The Deployment of the gateways.
+
+use chatroom_api::PullPolicy;
+use chatroom_settings::names::{env, files, ports};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar, KeyToPath, PodSpec,
+    PodTemplateSpec, Probe, SecretVolumeSource, TopologySpreadConstraint, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{container, security, settings};
+use crate::decide::Decision;
+use crate::names::{Component, Names, keys};
+use crate::room::{Redis, Room};
+
+/// Name of the clients' port, to which the Service points.
+pub(super) const CLIENTS_PORT_NAME: &str = "ws";
+const INTERNAL_PORT_NAME: &str = "internal";
+
+const HOT_VOLUME: &str = "hot";
+const COLD_VOLUME: &str = "cold";
+const REDIS_VOLUME: &str = "redis";
+
+/// A pod that fails right after it became ready must not yet have cost an old one its place.
+const MIN_READY_SECONDS: i32 = 5;
+/// Undo goes back so many templates.
+const REVISION_HISTORY_LIMIT: i32 = 3;
+/// Pulling an image and becoming ready takes less; the drain does not count.
+const PROGRESS_DEADLINE_SECONDS: i32 = 300;
+
+pub(super) fn deployment(names: &Names, room: &Room, decision: &Decision) -> Deployment {
+    Deployment {
+        metadata: names.metadata(names.deployment(), Component::Gateway),
+        spec: Some(DeploymentSpec {
+            replicas: Some(decision.replicas),
+            selector: names.label_selector(Component::Gateway),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(room.rollout.max_surge.value()),
+                    max_unavailable: Some(room.rollout.max_unavailable.value()),
+                }),
+            }),
+            min_ready_seconds: Some(MIN_READY_SECONDS),
+            revision_history_limit: Some(REVISION_HISTORY_LIMIT),
+            progress_deadline_seconds: Some(PROGRESS_DEADLINE_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(template_metadata(names, room, decision)),
+                spec: Some(pod_spec(names, room)),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn template_metadata(names: &Names, room: &Room, decision: &Decision) -> ObjectMeta {
+    let mut labels = room.pod.labels.clone();
+    labels.extend(names.labels(Component::Gateway));
+    let mut annotations = room.pod.annotations.clone();
+    annotations.extend(super::credential_annotation(&decision.redis));
+    // The cold settings are part of the template: it rolls exactly when they change, and a pod that starts again after
+    // a crash, or after an undo, finds those it was made for.
+    let cold = settings::cold(room, settings::backplane(names, room));
+    annotations.insert(keys::SETTINGS.to_owned(), settings::yaml(&cold));
+    ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
+}
+
+fn pod_spec(names: &Names, room: &Room) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(names.service_account()),
+        automount_service_account_token: Some(false),
+        // A Service called `chatroom` would put CHATROOM_PORT=tcp://… into the environment of a program that reads it.
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(i64::from(room.drain.grace_period_seconds())),
+        security_context: Some(security::pod()),
+        image_pull_secrets: container::image_pull_secrets(room),
+        node_selector: (!room.pod.node_selector.is_empty()).then(|| room.pod.node_selector.clone()),
+        tolerations: (!room.pod.tolerations.is_empty()).then(|| room.pod.tolerations.clone()),
+        topology_spread_constraints: Some(vec![
+            spread(names, "topology.kubernetes.io/zone"),
+            spread(names, "kubernetes.io/hostname"),
+        ]),
+        containers: vec![gateway(room)],
+        volumes: Some(volumes(names, room)),
+        ..PodSpec::default()
+    }
+}
+
+/// As even as the cluster allows; each template for itself, so that the new pods of a rollout are spread, too.
+fn spread(names: &Names, topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology_key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(names.label_selector(Component::Gateway)),
+        match_label_keys: Some(vec![keys::TEMPLATE_HASH.to_owned()]),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+fn gateway(room: &Room) -> Container {
+    Container {
+        name: "gateway".to_owned(),
+        image: Some(room.image.reference.to_string()),
+        image_pull_policy: Some(pull_policy(room.image.pull_policy).to_owned()),
+        env: Some(environment(room)),
+        ports: Some(vec![
+            container::port(CLIENTS_PORT_NAME, ports::CLIENTS),
+            container::port(INTERNAL_PORT_NAME, ports::INTERNAL),
+        ]),
+        resources: Some(container::resources(&room.pod.resources)),
+        security_context: Some(security::container()),
+        lifecycle: container::pre_stop_sleep(room.drain.pre_stop_seconds),
+        startup_probe: Some(Probe {
+            period_seconds: Some(1),
+            failure_threshold: Some(60),
+            ..container::http_get("/livez", INTERNAL_PORT_NAME)
+        }),
+        liveness_probe: Some(Probe {
+            period_seconds: Some(10),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(3),
+            ..container::http_get("/livez", INTERNAL_PORT_NAME)
+        }),
+        readiness_probe: Some(Probe {
+            period_seconds: Some(3),
+            timeout_seconds: Some(3),
+            failure_threshold: Some(2),
+            ..container::http_get("/readyz", INTERNAL_PORT_NAME)
+        }),
+        volume_mounts: Some(vec![
+            container::mount(HOT_VOLUME, files::HOT_DIRECTORY),
+            container::mount(COLD_VOLUME, files::COLD_DIRECTORY),
+            container::mount(REDIS_VOLUME, files::REDIS_DIRECTORY),
+        ]),
+        ..Container::default()
+    }
+}
+
+fn pull_policy(policy: PullPolicy) -> &'static str {
+    match policy {
+        PullPolicy::Always => "Always",
+        PullPolicy::IfNotPresent => "IfNotPresent",
+        PullPolicy::Never => "Never",
+    }
+}
+
+/// Ours first: a variable of the room may refer to them.
+fn environment(room: &Room) -> Vec<EnvVar> {
+    let template_hash = format!("metadata.labels['{}']", keys::TEMPLATE_HASH);
+    let mut variables = vec![
+        container::field(env::POD_NAME, "metadata.name"),
+        container::field(env::POD_UID, "metadata.uid"),
+        container::field(env::TEMPLATE_HASH, &template_hash),
+        container::variable(env::COLD_FILE, format!("{}/{}", files::COLD_DIRECTORY, files::COLD_FILE)),
+        container::variable(env::HOT_FILE, format!("{}/{}", files::HOT_DIRECTORY, files::HOT_FILE)),
+        container::variable(env::REDIS_DIRECTORY, files::REDIS_DIRECTORY.to_owned()),
+    ];
+    variables.extend(room.pod.env.iter().cloned());
+    variables
+}
+
+fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
+    let cold = DownwardAPIVolumeFile {
+        path: files::COLD_FILE.to_owned(),
+        field_ref: Some(container::field_selector(&format!("metadata.annotations['{}']", keys::SETTINGS))),
+        ..DownwardAPIVolumeFile::default()
+    };
+    vec![
+        // The whole directory: a file that is mounted by itself never changes again.
+        Volume {
+            name: HOT_VOLUME.to_owned(),
+            config_map: Some(ConfigMapVolumeSource { name: names.config_map(), ..ConfigMapVolumeSource::default() }),
+            ..Volume::default()
+        },
+        Volume {
+            name: COLD_VOLUME.to_owned(),
+            downward_api: Some(DownwardAPIVolumeSource { items: Some(vec![cold]), default_mode: None }),
+            ..Volume::default()
+        },
+        Volume { name: REDIS_VOLUME.to_owned(), secret: Some(redis_credentials(names, room)), ..Volume::default() },
+    ]
+}
+
+/// Optional: a gateway that misses its credential says so on `/status` and takes it when it comes, instead of hanging in a
+/// container that is never created.
+fn redis_credentials(names: &Names, room: &Room) -> SecretVolumeSource {
+    let (secret, key, file) = match &room.redis {
+        Redis::Ephemeral(_) => (names.redis(), files::REDIS_PASSWORD, files::REDIS_PASSWORD),
+        Redis::External(redis) => (redis.secret_name.clone(), redis.secret_key.as_str(), files::REDIS_URL),
+    };
+    let item = KeyToPath { key: key.to_owned(), path: file.to_owned(), mode: None };
+    SecretVolumeSource { secret_name: Some(secret), items: Some(vec![item]), optional: Some(true), default_mode: None }
+}

@@ -1,0 +1,59 @@
+//! What was found in the cluster before anything was decided: plain data, filled in by whoever did the asking.
+
+use chatroom_settings::GatewayStatus;
+use k8s_openapi::api::apps::v1::Deployment;
+
+/// Everything that deciding and reporting look at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// The live Deployment of the gateways, if it is the room's own.
+    pub deployment: Option<Deployment>,
+    /// The live Deployment of the room's own Redis, if it is the room's own.
+    pub redis: Option<Deployment>,
+    /// What the gateways answered when they were last asked; one for each pod that has an address.
+    pub gateways: Vec<GatewayReport>,
+    /// The pods of the gateways, those that are going included.
+    pub pods: Vec<PodReport>,
+    /// The pods of the room's own Redis.
+    pub redis_pods: Vec<PodReport>,
+}
+
+/// What one gateway answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayReport {
+    /// Name of its pod.
+    pub pod: String,
+    /// Its answer.
+    pub answer: Result<GatewayStatus, Unreachable>,
+}
+
+/// A gateway did not answer, or not in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Why, for people: `no answer within 2 s`.
+    pub message: String,
+}
+
+/// One pod, as far as it matters here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodReport {
+    /// Its name.
+    pub name: String,
+    /// The value of its label `pod-template-hash`; empty when it has none.
+    pub template_hash: String,
+    /// Whether its condition Ready is True.
+    pub ready: bool,
+    /// Whether it has a deletion timestamp.
+    pub terminating: bool,
+    /// Why it does not get on, if Kubernetes says so: a container's waiting or terminated reason, or `Unschedulable`.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a pod does not get on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// In one word, as Kubernetes spells it: `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`.
+    pub reason: String,
+    /// In a sentence; may be empty.
+    pub message: String,
+}

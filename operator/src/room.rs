@@ -1,0 +1,59 @@
+//! A room that can be carried out: what [`validate`](crate::controller::validate::validate) makes of a ChatRoom.
+//!
+//! Nothing in here is absent that has a default and nothing is out of bounds, so whoever gets a [`Room`] cannot fail on it.
+//! Each part is a file, its parsing beside it.
+
+mod clients;
+mod identity;
+mod image;
+mod invalid;
+mod pod;
+mod redis;
+mod rollout;
+
+pub use clients::{Clients, Limits, Origin, Path};
+pub use identity::{Identity, RoomName};
+pub use image::{Image, ImageReference};
+pub use invalid::{Invalid, Violation};
+pub(crate) use invalid::{Problems, bounded};
+pub use pod::{Logging, Pod, Resources};
+pub use redis::{EphemeralRedis, ExternalRedis, KeyPrefix, Redis};
+pub use rollout::{DisruptionBudget, Drain, PodsOrPercent, Rollout, Service};
+
+/// What stands for the images that a room does not name. From `RELATED_IMAGE_GATEWAY` and `RELATED_IMAGE_REDIS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The gateway's image.
+    pub gateway_image: String,
+    /// The image of an ephemeral Redis.
+    pub redis_image: String,
+}
+
+/// A valid room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Room {
+    /// Which room it is.
+    pub identity: Identity,
+    /// Gateways that the room asks for.
+    pub replicas: i32,
+    /// What the gateways run.
+    pub image: Image,
+    /// Secrets with the credentials of private registries.
+    pub image_pull_secrets: Vec<String>,
+    /// What clients meet.
+    pub clients: Clients,
+    /// What the replicas share.
+    pub redis: Redis,
+    /// How a gateway lets its clients go.
+    pub drain: Drain,
+    /// How a new version rolls out.
+    pub rollout: Rollout,
+    /// The Service in front of the gateways.
+    pub service: Service,
+    /// What a node drain may take at once.
+    pub disruption_budget: DisruptionBudget,
+    /// What the gateways log.
+    pub logging: Logging,
+    /// What the room says about its pods.
+    pub pod: Pod,
+}

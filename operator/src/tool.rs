@@ -1,0 +1,8 @@
+//! The tool `chatroom`: what can be done with a ChatRoom without a cluster.
+
+pub mod cli;
+pub mod crd;
+pub mod manifest;
+pub mod render;
+mod schema;
+mod yaml;
