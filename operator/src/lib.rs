@@ -11,3 +11,14 @@ pub mod names;
 pub mod observed;
 pub mod room;
 pub mod tool;
+
+// The program around it.
+pub mod app;
+pub mod cli;
+pub mod events;
+pub mod fleet;
+pub mod health;
+pub mod metrics;
+pub mod served;
+pub mod telemetry;
+pub mod web;

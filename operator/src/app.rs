@@ -1,0 +1,168 @@
+//! The composition root: builds the rooms of the program, owns every task, ends them in order.
+
+use crate::controller::memory::Memory;
+use crate::controller::watches::{Stores, Watches};
+use crate::controller::{self, Context};
+use crate::events::Events;
+use crate::fleet::{self, Fleet, Poll};
+use crate::health::Health;
+use crate::metrics::{self, Metrics};
+use crate::room::Defaults;
+use crate::served::rooms_are_served;
+use crate::web;
+use chatroom_settings::names::ports;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use kube::{Client, Config};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{info, warn};
+
+/// How long the reconciles that run at the end may take; less than the 30 s that Kubernetes gives a pod by default. What is
+/// cut off is taken up by the next operator: every run begins anew.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Resolves when the program shall stop.
+type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+/// What the program is made of.
+pub struct Parts {
+    /// The API server.
+    pub client: Client,
+    /// The port for probes and metrics.
+    pub listener: TcpListener,
+    /// What stands for the images that a room does not name.
+    pub defaults: Defaults,
+    /// Name of the operator's pod.
+    pub pod_name: Option<String>,
+}
+
+/// The API server, as far away as it may be: nothing waits for ever.
+///
+/// # Errors
+/// When no cluster is configured, or its credentials cannot be read.
+pub async fn client() -> anyhow::Result<Client> {
+    let mut config = Config::infer().await?;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.write_timeout = Some(Duration::from_secs(30));
+    // Longer than a watch is silent, which ends itself after five minutes without a word.
+    config.read_timeout = Some(Duration::from_secs(330));
+    config.reset_reader_on_write = true;
+    // Retries inside one request would eat the time of the whole reconcile; each room has its own back-off.
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
+/// Runs until `shutdown` resolves, then lets the reconciles that run end.
+///
+/// # Errors
+/// When one of the tasks ended before it was asked to: then nothing of the program would be right any more.
+pub async fn run(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+    let shutdown: Shutdown = shutdown.boxed().shared();
+    let mut tasks = spawn(parts, &shutdown);
+    // Whoever ends first says which: the signal, or a task that was not asked to.
+    tokio::select! {
+        biased;
+        () = shutdown.clone() => info!("stopping: running reconciles may end"),
+        Some(ended) = tasks.join_next() => {
+            let name = whole(ended)?;
+            if shutdown.peek().is_none() {
+                anyhow::bail!("{name} ended without being asked to");
+            }
+        }
+    }
+    let rest = async {
+        while let Some(ended) = tasks.join_next().await {
+            whole(ended)?;
+        }
+        anyhow::Ok(())
+    };
+    match tokio::time::timeout(GRACE, rest).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            warn!(grace = ?GRACE, "running reconciles took too long and are cut off");
+            Ok(())
+        }
+    }
+}
+
+fn spawn(parts: Parts, shutdown: &Shutdown) -> JoinSet<anyhow::Result<&'static str>> {
+    let Parts { client, listener, defaults, pod_name } = parts;
+    let (stores, writers) = Stores::new();
+    let health = Health::new();
+    let rooms = stores.rooms.clone();
+    let metrics = Metrics::new(move || metrics::phases(&rooms.state()));
+    let watches = Watches::of_cluster(&client, writers, &health, &metrics);
+    let fleet = Fleet::default();
+    let (triggers, triggered) = mpsc::channel(fleet::TRIGGERS);
+    let poll = Poll {
+        pods: stores.pods.clone(),
+        rooms: stores.rooms.clone(),
+        port: ports::INTERNAL,
+        triggers,
+        health: Arc::clone(&health),
+        metrics: Arc::clone(&metrics),
+    };
+    let context = Arc::new(Context {
+        events: Events::new(client.clone(), pod_name),
+        client,
+        stores,
+        fleet: fleet.clone(),
+        defaults,
+        memory: Memory::default(),
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+    });
+
+    let mut tasks = JoinSet::new();
+    let serving = web::serve(listener, Arc::clone(&health), metrics, shutdown.clone());
+    tasks.spawn(async move { Ok(serving.await.map(|()| "the port for probes and metrics")?) });
+    let polling = fleet.run(poll, shutdown.clone());
+    tasks.spawn(async move {
+        polling.await;
+        Ok("the fleet")
+    });
+    let controlling = control(context, watches, triggered, shutdown.clone());
+    tasks.spawn(async move {
+        controlling.await;
+        Ok("the controller")
+    });
+    tasks
+}
+
+/// Waits for the resource definition, then reconciles.
+async fn control(
+    context: Arc<Context>,
+    watches: Watches,
+    triggered: mpsc::Receiver<fleet::RoomRef>,
+    shutdown: Shutdown,
+) {
+    tokio::select! {
+        () = rooms_are_served(&context.client, &context.health, &context.metrics) => {}
+        () = shutdown.clone() => return,
+    }
+    let synced = async {
+        // Fails only when the watches end, and then so does the controller.
+        if context.stores.wait_until_ready().await.is_ok() {
+            context.health.caches_are_synced();
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = controller::run(Arc::clone(&context), watches, triggered, shutdown) => {}
+        () = synced => {}
+    }
+}
+
+/// A task that panicked takes the program with it.
+fn whole(ended: Result<anyhow::Result<&'static str>, JoinError>) -> anyhow::Result<&'static str> {
+    match ended {
+        Ok(ended) => ended,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line and the environment of the operator, read once into [`Settings`].
+
+use crate::room::Defaults;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line, for a log collector.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+/// Everything that the operator is told from outside, apart from how to reach the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The images of rooms that name none.
+    pub defaults: Defaults,
+    /// Where probes and metrics are served.
+    pub listen: SocketAddr,
+    /// Name of the operator's pod; events carry it.
+    pub pod_name: Option<String>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// In the syntax of `tracing`'s `EnvFilter`.
+    pub filter: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// Runs chat rooms on Kubernetes.
+///
+/// Watches every ChatRoom of the cluster and keeps its WebSocket gateways, their Service, their settings and, where the
+/// room brings no Redis of its own, a small Redis as the room says. How to reach the cluster is found as kubectl finds
+/// it: the service account of the pod, else the file of KUBECONFIG, else ~/.kube/config.
+///
+/// Exit codes: 0 stopped as asked, 1 failed while running, 2 bad input.
+#[derive(Debug, Parser)]
+#[command(name = "chatroom-operator", version)]
+struct Arguments {
+    /// Image of the chat gateway, for rooms that name none (required)
+    #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_GATEWAY")]
+    gateway_image: Option<String>,
+
+    /// Image of the Redis of rooms that bring none (required)
+    #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_REDIS")]
+    redis_image: Option<String>,
+
+    /// Address on which /livez, /readyz and /metrics are served; [::] also takes IPv4
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
+    bind: IpAddr,
+
+    /// Port of /livez, /readyz and /metrics
+    #[arg(long, value_name = "PORT", default_value_t = 9090)]
+    port: u16,
+
+    /// Name of the pod this runs in; events carry it
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pod_name: Option<String>,
+
+    /// What is logged: a level, or levels by module, such as "info,chatroom_operator::fleet=debug"
+    #[arg(long, value_name = "FILTER", env = "LOG_FILTER", default_value = "info")]
+    log_filter: String,
+
+    /// How log lines are written
+    #[arg(long, value_name = "FORMAT", env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+}
+
+impl Settings {
+    /// Reads the command line and the environment. On bad input, and for `--help` and `--version`, it prints and ends
+    /// the process.
+    #[must_use]
+    pub fn read() -> Self {
+        Arguments::parse().into_settings().unwrap_or_else(|error| error.exit())
+    }
+
+    /// As [`Settings::read`], from the given words, the first of which is the program's name.
+    ///
+    /// # Errors
+    /// When a word is not understood, or an image is missing.
+    pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        Arguments::try_parse_from(words)?.into_settings()
+    }
+}
+
+impl Arguments {
+    fn into_settings(self) -> Result<Settings, clap::Error> {
+        let Self { gateway_image, redis_image, bind, port, pod_name, log_filter, log_format } = self;
+        tracing_subscriber::EnvFilter::try_new(&log_filter).map_err(|error| {
+            bad_input(&format!("--log-filter (LOG_FILTER) {log_filter:?} is not a filter: {error}"))
+        })?;
+        Ok(Settings {
+            defaults: Defaults {
+                gateway_image: image(gateway_image, "--gateway-image", "RELATED_IMAGE_GATEWAY")?,
+                redis_image: image(redis_image, "--redis-image", "RELATED_IMAGE_REDIS")?,
+            },
+            listen: SocketAddr::new(bind, port),
+            // An unset value that a manifest's template rendered as "" is as good as absent.
+            pod_name: pod_name.filter(|name| !name.is_empty()),
+            log: Log { filter: log_filter, format: log_format },
+        })
+    }
+}
+
+/// An image must be given, or every room without one of its own would fail with a pod that never starts.
+fn image(given: Option<String>, flag: &str, variable: &str) -> Result<String, clap::Error> {
+    match given.map(|image| image.trim().to_owned()) {
+        Some(image) if !image.is_empty() && !image.contains(char::is_whitespace) => Ok(image),
+        Some(image) if !image.is_empty() => Err(bad_input(&format!("{flag} ({variable}) {image:?} is not an image"))),
+        _ => Err(bad_input(&format!(
+            "{variable} is not set (nor {flag}): the image that rooms get which name none, such as \
+             ghcr.io/chatroom-dev/gateway:1.0.0"
+        ))),
+    }
+}
+
+fn bad_input(message: &str) -> clap::Error {
+    Arguments::command().error(ErrorKind::ValueValidation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: [&str; 3] = ["chatroom-operator", "--gateway-image=gateway:1", "--redis-image=redis:1"];
+
+    #[test]
+    fn two_images_are_all_that_is_needed() {
+        let settings = Settings::from_words(WORDS).unwrap();
+        assert_eq!(settings.defaults, Defaults { gateway_image: "gateway:1".into(), redis_image: "redis:1".into() });
+        assert_eq!(settings.listen.to_string(), "[::]:9090");
+        assert_eq!(settings.log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_missing_image_is_bad_input_and_names_its_variable() {
+        for (words, variable) in
+            [(&WORDS[..2], "RELATED_IMAGE_REDIS"), (&[WORDS[0], WORDS[2]], "RELATED_IMAGE_GATEWAY")]
+        {
+            let error = Settings::from_words(words.iter().copied()).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(variable), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_image_counts_as_missing() {
+        let error =
+            Settings::from_words(["chatroom-operator", "--gateway-image=", "--redis-image=redis:1"]).unwrap_err();
+        assert!(error.to_string().contains("RELATED_IMAGE_GATEWAY is not set"), "{error}");
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_bad_input() {
+        let error = Settings::from_words(WORDS.into_iter().chain(["--log-filter", "loud=="])).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Arguments::command().debug_assert();
+    }
+}

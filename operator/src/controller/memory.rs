@@ -1,0 +1,160 @@
+//! What the operator remembers about rooms between two reconciles. Losing it costs a few requests, never correctness.
+
+use crate::controller::skip::Remembered;
+use chatroom_api::{ChatRoom, ChatRoomStatus};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest wait between two tries of a room that fails.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// How long after a Secret was made sure of it is not asked for again. A kubelet takes up to a minute and a half to show a
+/// new Secret to a running pod, and until then the gateways go on saying that it is missing.
+const SECRET_FRESH: Duration = Duration::from_secs(30);
+
+/// Everything remembered, by the uid of the room.
+#[derive(Debug, Default)]
+pub struct Memory {
+    rooms: Mutex<HashMap<String, Room>>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    /// Children after our last apply, by kind and name.
+    children: HashMap<(&'static str, String), Remembered>,
+    /// When the Secret of the room's own Redis was last made sure of.
+    secret_seen: Option<Instant>,
+    /// Tries that failed in a row.
+    failures: u32,
+    status: Option<WrittenStatus>,
+}
+
+/// A status that was written, and to which version of the room.
+#[derive(Clone, Debug)]
+struct WrittenStatus {
+    computed_from: String,
+    status: ChatRoomStatus,
+}
+
+impl Memory {
+    /// The child as it was after our last apply.
+    #[must_use]
+    pub fn child(&self, room: &str, kind: &'static str, name: &str) -> Option<Remembered> {
+        self.rooms().get(room)?.children.get(&(kind, name.to_owned())).cloned()
+    }
+
+    /// Remembers a child after an apply; `None` forgets it.
+    pub fn remember_child(&self, room: &str, kind: &'static str, name: &str, child: Option<Remembered>) {
+        let mut rooms = self.rooms();
+        let children = &mut rooms.entry(room.to_owned()).or_default().children;
+        match child {
+            Some(child) => children.insert((kind, name.to_owned()), child),
+            None => children.remove(&(kind, name.to_owned())),
+        };
+    }
+
+    /// Whether the Secret was made sure of so recently that the pods may not have noticed yet.
+    #[must_use]
+    pub fn secret_is_fresh(&self, room: &str) -> bool {
+        let seen = self.rooms().get(room).and_then(|room| room.secret_seen);
+        seen.is_some_and(|seen| seen.elapsed() < SECRET_FRESH)
+    }
+
+    /// Remembers that the Secret exists.
+    pub fn remember_secret(&self, room: &str) {
+        self.rooms().entry(room.to_owned()).or_default().secret_seen = Some(Instant::now());
+    }
+
+    /// The room with the status that stands on the server, as far as we know: the one we wrote last, while the watch has
+    /// not shown us anything newer than what it was computed from. Without this a status would be computed twice from the
+    /// same old one, and its transitions get two times.
+    #[must_use]
+    pub fn with_written_status(&self, room: &ChatRoom) -> ChatRoom {
+        let mut room = room.clone();
+        let rooms = self.rooms();
+        let uid = room.metadata.uid.as_deref().unwrap_or_default();
+        let version = room.metadata.resource_version.as_deref().unwrap_or_default();
+        let written = rooms.get(uid).and_then(|room| room.status.as_ref());
+        if let Some(written) = written.filter(|written| written.computed_from == version) {
+            room.status = Some(written.status.clone());
+        }
+        room
+    }
+
+    /// Remembers the status that was written to the given version of the room.
+    pub fn remember_status(&self, room: &str, version: &str, status: &ChatRoomStatus) {
+        let written = WrittenStatus { computed_from: version.to_owned(), status: status.clone() };
+        self.rooms().entry(room.to_owned()).or_default().status = Some(written);
+    }
+
+    /// How long to wait after one more failure: 1 s, doubled each time, at most 5 minutes, less up to half by `luck`
+    /// (0 to 1), so that rooms that failed together do not come back together.
+    #[must_use]
+    pub fn wait_after_failure(&self, room: &str, luck: f64) -> Duration {
+        let mut rooms = self.rooms();
+        let failures = &mut rooms.entry(room.to_owned()).or_default().failures;
+        let wait = Duration::from_secs(1u64 << (*failures).min(9)).min(LONGEST_WAIT);
+        *failures = failures.saturating_add(1);
+        wait.mul_f64(1.0 - luck.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// Notes that a try succeeded.
+    pub fn succeeded(&self, room: &str) {
+        if let Some(room) = self.rooms().get_mut(room) {
+            room.failures = 0;
+        }
+    }
+
+    /// Forgets a room that is gone.
+    pub fn forget(&self, room: &str) {
+        self.rooms().remove(room);
+    }
+
+    /// Forgets all rooms but those that are still there.
+    pub fn keep_only(&self, still_there: impl Fn(&str) -> bool) {
+        self.rooms().retain(|room, _| still_there(room));
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Room>> {
+        // Every method leaves the map whole, so a panic elsewhere does not spoil it.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes_and_begin_anew_after_success() {
+        let memory = Memory::default();
+        let waits: Vec<_> = (0..10).map(|_| memory.wait_after_failure("room", 0.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        memory.succeeded("room");
+        assert_eq!(memory.wait_after_failure("room", 0.0).as_secs(), 1);
+        assert_eq!(memory.wait_after_failure("other", 1.0), Duration::from_millis(500), "luck halves the wait");
+    }
+
+    #[test]
+    fn a_written_status_counts_until_the_watch_shows_something_newer() {
+        let memory = Memory::default();
+        let written = ChatRoomStatus { replicas: Some(2), ..ChatRoomStatus::default() };
+        memory.remember_status("room", "7", &written);
+        let mut room = ChatRoom::new("lobby", serde_json::from_value(serde_json::json!({})).unwrap());
+        room.metadata.uid = Some("room".into());
+        room.metadata.resource_version = Some("7".into());
+        assert_eq!(memory.with_written_status(&room).status, Some(written));
+        room.metadata.resource_version = Some("8".into());
+        assert_eq!(memory.with_written_status(&room).status, None);
+    }
+
+    #[test]
+    fn a_forgotten_room_leaves_nothing() {
+        let memory = Memory::default();
+        memory.remember_secret("room");
+        assert!(memory.secret_is_fresh("room"));
+        memory.keep_only(|room| room != "room");
+        assert!(!memory.secret_is_fresh("room"));
+    }
+}

@@ -1,0 +1,166 @@
+//! What is worth an event: what was done, and what changed in the status. Pure.
+
+use crate::controller::apply::{Deed, Done};
+use crate::events::Notice;
+use crate::names::Names;
+use crate::observed::Observed;
+use crate::room::Identity;
+use chatroom_api::{ChatRoom, ChatRoomStatus, condition};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+/// What was done, told to people. Updates are left out: a room at work makes many.
+#[must_use]
+pub fn of_deeds(deeds: &[Deed], room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
+    deeds.iter().flat_map(|deed| of_deed(deed, room, observed)).collect()
+}
+
+fn of_deed(deed: &Deed, room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
+    let Deed { what, kind, name, .. } = deed;
+    let first = match what {
+        Done::Updated => return Vec::new(),
+        // While Redis runs, its password can only be created because it was deleted.
+        Done::Created if *kind == "Secret" && observed.redis.is_some() => Notice::warning(
+            "RedisCredentialRecreated",
+            "CreateSecret",
+            format!("Secret {name} was gone and has been created anew: Redis and gateways restart together"),
+        ),
+        Done::Created => Notice::normal("Created", "Create", format!("created {kind} {name}")),
+        Done::Adopted => {
+            Notice::warning("Adopted", "Adopt", format!("took over {kind} {name}: it has our labels and had no owner"))
+        }
+        Done::Deleted => Notice::normal("Deleted", "Delete", format!("deleted {kind} {name}: it is no longer wanted")),
+    };
+    let mut notices = vec![first.about(reference(deed, room))];
+    if *what == Done::Created && *kind == "Deployment" && redis_name(room).as_ref() == Some(name) {
+        notices.push(Notice::warning(
+            "EphemeralRedis",
+            "Create",
+            "the room runs on a Redis of one pod without a disk, which is for trials: set spec.redis.external for anything \
+             else"
+                .to_owned(),
+        ));
+    }
+    notices
+}
+
+fn redis_name(room: &ChatRoom) -> Option<String> {
+    Identity::parse(room).ok().map(|identity| Names::new(&identity).redis())
+}
+
+fn reference(deed: &Deed, room: &ChatRoom) -> ObjectReference {
+    ObjectReference {
+        kind: Some(deed.kind.to_owned()),
+        name: Some(deed.name.clone()),
+        namespace: room.namespace(),
+        uid: deed.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+/// What changed in the status, told to people: the way into trouble, the beginning and the end of a rollout.
+#[must_use]
+pub fn of_transition(before: Option<&ChatRoomStatus>, after: &ChatRoomStatus) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let (was, is) = (before.and_then(stalled), stalled(after));
+    if let Some(is) = is.filter(|is| was.is_none_or(|was| was.reason != is.reason)) {
+        notices.push(Notice::warning(is.reason.clone(), "Reconcile", is.message.clone()));
+    }
+    match (before.is_some_and(rolls), rolls(after)) {
+        (false, true) => {
+            let note = "gateways are being replaced by new ones".to_owned();
+            notices.push(Notice::normal("RolloutStarted", "RollOut", note));
+        }
+        (true, false) => {
+            let note = "every gateway runs the current template".to_owned();
+            notices.push(Notice::normal("RolloutCompleted", "RollOut", note));
+        }
+        _ => {}
+    }
+    notices
+}
+
+/// Whether there are gateways of another template than the current one.
+fn rolls(status: &ChatRoomStatus) -> bool {
+    status.replicas.unwrap_or_default() > status.updated_replicas.unwrap_or_default()
+}
+
+fn stalled(status: &ChatRoomStatus) -> Option<&Condition> {
+    status.conditions.iter().find(|found| found.type_ == condition::STALLED && found.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    fn room() -> ChatRoom {
+        let mut room = ChatRoom::new("lobby", serde_json::from_value(json!({})).unwrap());
+        room.metadata.namespace = Some("chat".into());
+        room.metadata.uid = Some("1".into());
+        room
+    }
+
+    fn deed(what: Done, kind: &'static str, name: &str) -> Deed {
+        Deed { what, kind, name: name.into(), uid: Some("2".into()) }
+    }
+
+    fn reasons(notices: &[Notice]) -> Vec<(&str, bool)> {
+        notices.iter().map(|notice| (notice.reason.as_ref(), notice.warning)).collect()
+    }
+
+    #[test]
+    fn a_redis_of_its_own_is_warned_of_once() {
+        let deeds = [deed(Done::Created, "Deployment", "lobby-redis"), deed(Done::Created, "Deployment", "lobby")];
+        let notices = of_deeds(&deeds, &room(), &Observed::default());
+        assert_eq!(reasons(&notices), [("Created", false), ("EphemeralRedis", true), ("Created", false)]);
+    }
+
+    #[test]
+    fn updates_are_not_told() {
+        assert_eq!(of_deeds(&[deed(Done::Updated, "Service", "lobby")], &room(), &Observed::default()), []);
+    }
+
+    #[test]
+    fn a_password_that_had_to_be_made_up_again_is_a_warning() {
+        let deeds = [deed(Done::Created, "Secret", "lobby-redis")];
+        assert_eq!(reasons(&of_deeds(&deeds, &room(), &Observed::default())), [("Created", false)]);
+        let observed = Observed { redis: Some(Default::default()), ..Observed::default() };
+        assert_eq!(reasons(&of_deeds(&deeds, &room(), &observed)), [("RedisCredentialRecreated", true)]);
+    }
+
+    fn stalled_by(reason: &str) -> ChatRoomStatus {
+        let stalled = Condition {
+            type_: "Stalled".into(),
+            status: "True".into(),
+            reason: reason.into(),
+            message: "the rest of the story".into(),
+            observed_generation: None,
+            last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+        };
+        ChatRoomStatus { conditions: vec![stalled], ..ChatRoomStatus::default() }
+    }
+
+    #[test]
+    fn trouble_is_told_when_it_begins_and_when_it_changes() {
+        let (invalid, foreign) = (stalled_by("InvalidSpec"), stalled_by("ForeignObject"));
+        assert_eq!(reasons(&of_transition(None, &invalid)), [("InvalidSpec", true)]);
+        assert_eq!(reasons(&of_transition(Some(&invalid), &invalid)), []);
+        assert_eq!(reasons(&of_transition(Some(&invalid), &foreign)), [("ForeignObject", true)]);
+    }
+
+    #[test]
+    fn a_rollout_has_a_beginning_and_an_end_and_scaling_is_none() {
+        let pods = |replicas, updated| ChatRoomStatus {
+            replicas: Some(replicas),
+            updated_replicas: Some(updated),
+            ..ChatRoomStatus::default()
+        };
+        assert_eq!(reasons(&of_transition(Some(&pods(2, 2)), &pods(4, 2))), [("RolloutStarted", false)]);
+        assert_eq!(reasons(&of_transition(Some(&pods(4, 2)), &pods(2, 2))), [("RolloutCompleted", false)]);
+        assert_eq!(reasons(&of_transition(Some(&pods(2, 2)), &pods(5, 5))), []);
+        assert_eq!(reasons(&of_transition(None, &pods(2, 2))), []);
+    }
+}

@@ -1,0 +1,148 @@
+//! What stands in the cluster, as the watches and the fleet have seen it: no request is made here.
+
+use crate::controller::Context;
+use crate::controller::errors::Error;
+use crate::controller::takeover::{Owner, Standing, standing};
+use crate::names::{Component, Names, keys};
+use crate::observed::{Observed, PodReport, Waiting};
+use crate::room::Identity;
+use chatroom_api::ChatRoom;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+/// Looks at everything that belongs to the room.
+///
+/// # Errors
+/// When the operator is stopping.
+pub async fn observe(room: &ChatRoom, context: &Context) -> Result<Observed, Error> {
+    context.stores.wait_until_ready().await?;
+    let Ok(identity) = Identity::parse(room) else {
+        // A room that cannot have children has none.
+        return Ok(Observed::default());
+    };
+    let names = Names::new(&identity);
+    let deployment = |name: &str| {
+        let found = context.stores.deployments.get(&ObjectRef::new(name).within(names.namespace()))?;
+        let owner = Owner { name: names.room(), uid: names.uid() };
+        belongs(&found, owner).then(|| found.as_ref().clone())
+    };
+    Ok(Observed {
+        deployment: deployment(&names.deployment()),
+        redis: deployment(&names.redis()),
+        gateways: context.fleet.reports(&ObjectRef::from_obj(room)),
+        pods: pods(context, &names, Component::Gateway),
+        redis_pods: pods(context, &names, Component::Redis),
+    })
+}
+
+/// Also true of one that a restore brought back without its owner: what its template says counts before it is adopted.
+fn belongs(deployment: &Deployment, owner: Owner<'_>) -> bool {
+    matches!(standing(&deployment.metadata, owner), Standing::Ours | Standing::Adoptable)
+}
+
+fn pods(context: &Context, names: &Names, component: Component) -> Vec<PodReport> {
+    let selector = names.selector(component);
+    let is_one = |pod: &Pod| {
+        let matches = |(key, value): (&String, &String)| pod.labels().get(key) == Some(value);
+        pod.metadata.namespace.as_deref() == Some(names.namespace()) && selector.iter().all(matches)
+    };
+    let mut pods: Vec<_> = context.stores.pods.state_filter(is_one).iter().map(|pod| report(pod)).collect();
+    pods.sort_by(|one, other| one.name.cmp(&other.name));
+    pods
+}
+
+fn report(pod: &Pod) -> PodReport {
+    let conditions = || pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    PodReport {
+        name: pod.name_any(),
+        template_hash: pod.labels().get(keys::TEMPLATE_HASH).cloned().unwrap_or_default(),
+        ready: conditions().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        waiting: waiting(pod),
+    }
+}
+
+/// Why the pod does not get on: what a container waits for or died of, else why no node takes it.
+fn waiting(pod: &Pod) -> Option<Waiting> {
+    let status = pod.status.as_ref()?;
+    let containers = status.container_statuses.iter().flatten();
+    containers.filter_map(why_not_running).next().or_else(|| {
+        let unschedulable =
+            |condition: &&PodCondition| condition.type_ == "PodScheduled" && condition.status == "False";
+        let condition = status.conditions.iter().flatten().find(unschedulable)?;
+        Some(Waiting {
+            reason: condition.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()),
+            message: condition.message.clone().unwrap_or_default(),
+        })
+    })
+}
+
+fn why_not_running(container: &ContainerStatus) -> Option<Waiting> {
+    let state = container.state.as_ref()?;
+    let (reason, message) = match (&state.waiting, &state.terminated) {
+        (Some(waiting), _) => (waiting.reason.clone()?, waiting.message.clone()),
+        (_, Some(terminated)) if terminated.exit_code != 0 => (terminated.reason.clone()?, terminated.message.clone()),
+        _ => return None,
+    };
+    // The ordinary way up, not a reason to worry.
+    (!matches!(reason.as_str(), "ContainerCreating" | "PodInitializing"))
+        .then(|| Waiting { reason, message: message.unwrap_or_default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pod(status: Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "lobby-1", "labels": {"pod-template-hash": "abc"}},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_pod_that_runs_waits_for_nothing() {
+        let report = report(&pod(json!({
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
+            "containerStatuses": [
+                {"name": "gateway", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
+            ],
+        })));
+        let expected = PodReport {
+            name: "lobby-1".into(),
+            template_hash: "abc".into(),
+            ready: true,
+            terminating: false,
+            waiting: None,
+        };
+        assert_eq!(report, expected);
+    }
+
+    #[test]
+    fn a_pod_says_why_it_does_not_start() {
+        for (state, expected) in [
+            (json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}), Some("ImagePullBackOff")),
+            (json!({"waiting": {"reason": "ContainerCreating"}}), None),
+            (json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}}), Some("OOMKilled")),
+            (json!({"terminated": {"reason": "Completed", "exitCode": 0}}), None),
+        ] {
+            let report = report(&pod(json!({"containerStatuses": [
+                {"name": "gateway", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state},
+            ]})));
+            assert_eq!(report.waiting.map(|waiting| waiting.reason).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_no_node_takes_says_so() {
+        let report = report(&pod(json!({"conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"},
+        ]})));
+        let expected = Waiting { reason: "Unschedulable".into(), message: "0/3 nodes are available".into() };
+        assert_eq!(report.waiting, Some(expected));
+    }
+}

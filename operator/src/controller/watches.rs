@@ -1,0 +1,284 @@
+//! What the operator watches: the rooms, their children and their pods, each kept in a store and each turned into a stream
+//! of changes that are worth a reconcile.
+
+use crate::controller::errors::Error;
+use crate::controller::skip::Fingerprint;
+use crate::health::{Health, Rooms};
+use crate::metrics::{KindLabel, Metrics};
+use crate::names::{MANAGER, keys};
+use chatroom_api::ChatRoom;
+use futures_util::{Stream, StreamExt, future};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::utils::WatchStreamExt;
+use kube::runtime::{Predicate, PredicateConfig, predicates, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use tracing::warn;
+
+/// The objects that are watched, as they were seen last.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// All rooms.
+    pub rooms: Store<ChatRoom>,
+    /// ConfigMaps with our label, as all that follow.
+    pub config_maps: Store<ConfigMap>,
+    /// The accounts that gateways run as.
+    pub service_accounts: Store<ServiceAccount>,
+    /// Services of gateways and of Redis.
+    pub services: Store<Service>,
+    /// Deployments of gateways and of Redis.
+    pub deployments: Store<Deployment>,
+    /// Disruption budgets of gateways.
+    pub budgets: Store<PodDisruptionBudget>,
+    /// Pods of gateways and of Redis, without what nobody here reads.
+    pub pods: Store<Pod>,
+}
+
+/// Changes that are worth a reconcile.
+pub type Changes<K> = futures_util::stream::BoxStream<'static, watcher::Result<K>>;
+
+/// The streams that keep the stores up to date; a store stands still unless its stream is polled.
+pub struct Watches {
+    /// Rooms that people changed; not those whose status we wrote.
+    pub rooms: Changes<ChatRoom>,
+    /// See [`Stores`].
+    pub config_maps: Changes<ConfigMap>,
+    /// See [`Stores`].
+    pub service_accounts: Changes<ServiceAccount>,
+    /// See [`Stores`].
+    pub services: Changes<Service>,
+    /// See [`Stores`].
+    pub deployments: Changes<Deployment>,
+    /// See [`Stores`].
+    pub budgets: Changes<PodDisruptionBudget>,
+    /// Pods trigger nothing: what they mean for a room shows on its Deployment and in what the fleet hears.
+    pub pods: Changes<Pod>,
+}
+
+impl Stores {
+    /// Stores that are filled by nobody yet, and the writers that fill them.
+    #[must_use]
+    pub fn new() -> (Self, Writers) {
+        let ((rooms, room_writer), (config_maps, config_map_writer)) = (reflector::store(), reflector::store());
+        let ((service_accounts, service_account_writer), (services, service_writer)) =
+            (reflector::store(), reflector::store());
+        let ((deployments, deployment_writer), (budgets, budget_writer)) = (reflector::store(), reflector::store());
+        let (pods, pod_writer) = reflector::store();
+        let writers = Writers {
+            rooms: room_writer,
+            config_maps: config_map_writer,
+            service_accounts: service_account_writer,
+            services: service_writer,
+            deployments: deployment_writer,
+            budgets: budget_writer,
+            pods: pod_writer,
+        };
+        (Self { rooms, config_maps, service_accounts, services, deployments, budgets, pods }, writers)
+    }
+
+    /// Resolves when every watch has delivered its first list. Until then "there is none" means nothing.
+    ///
+    /// # Errors
+    /// When a watch has ended before.
+    pub async fn wait_until_ready(&self) -> Result<(), Error> {
+        let Self { rooms, config_maps, service_accounts, services, deployments, budgets, pods } = self;
+        let ready = async {
+            rooms.wait_until_ready().await?;
+            config_maps.wait_until_ready().await?;
+            service_accounts.wait_until_ready().await?;
+            services.wait_until_ready().await?;
+            deployments.wait_until_ready().await?;
+            budgets.wait_until_ready().await?;
+            pods.wait_until_ready().await
+        };
+        ready.await.map_err(|_| Error::Stopping)
+    }
+}
+
+/// What fills the [`Stores`]. Tests fill them by hand.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "each is the writer of the store of the same name")]
+pub struct Writers {
+    pub rooms: reflector::store::Writer<ChatRoom>,
+    pub config_maps: reflector::store::Writer<ConfigMap>,
+    pub service_accounts: reflector::store::Writer<ServiceAccount>,
+    pub services: reflector::store::Writer<Service>,
+    pub deployments: reflector::store::Writer<Deployment>,
+    pub budgets: reflector::store::Writer<PodDisruptionBudget>,
+    pub pods: reflector::store::Writer<Pod>,
+}
+
+impl Watches {
+    /// Watches the whole cluster.
+    #[must_use]
+    pub fn of_cluster(client: &Client, writers: Writers, health: &Arc<Health>, metrics: &Arc<Metrics>) -> Self {
+        let Writers { rooms, config_maps, service_accounts, services, deployments, budgets, pods } = writers;
+        Self {
+            rooms: room_changes(client, rooms, health, metrics),
+            config_maps: child_changes(client, config_maps, "ConfigMap", metrics, child_changed),
+            service_accounts: child_changes(client, service_accounts, "ServiceAccount", metrics, child_changed),
+            services: child_changes(client, services, "Service", metrics, child_changed),
+            deployments: child_changes(client, deployments, "Deployment", metrics, deployment_changed),
+            budgets: child_changes(client, budgets, "PodDisruptionBudget", metrics, child_changed),
+            pods: pod_changes(client, pods, metrics),
+        }
+    }
+}
+
+/// Where a kind is watched: everywhere. Whoever wants the operator to keep to some namespaces begins here.
+fn everywhere<K>(client: &Client) -> Api<K>
+where
+    K: Resource<DynamicType = ()>,
+{
+    Api::all(client.clone())
+}
+
+/// Only objects with our label. One of somebody else that has the name of ours is found when it is asked for by name.
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{}={MANAGER}", keys::MANAGED_BY))
+}
+
+fn room_changes(
+    client: &Client,
+    writer: reflector::store::Writer<ChatRoom>,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+) -> Changes<ChatRoom> {
+    let (health, gauge) = (Arc::clone(health), metrics.crd_missing.clone());
+    let served = watcher(everywhere(client), watcher::Config::default()).default_backoff().inspect(move |event| {
+        // The definition may be deleted while we run, and come back.
+        match event {
+            Ok(_) => {
+                health.rooms_are(Rooms::Served);
+                gauge.set(0);
+            }
+            Err(error) if is_not_found(error) => {
+                health.rooms_are(Rooms::Missing);
+                gauge.set(1);
+            }
+            Err(_) => {}
+        }
+    });
+    let wanted = predicates::generation
+        .combine(predicates::finalizers)
+        .combine(predicates::annotations)
+        .combine(predicates::labels);
+    heard(served.reflect(writer), "ChatRoom", metrics)
+        .applied_objects()
+        .predicate_filter(wanted, PredicateConfig::default())
+        .boxed()
+}
+
+fn child_changes<K>(
+    client: &Client,
+    writer: reflector::store::Writer<K>,
+    kind: &'static str,
+    metrics: &Arc<Metrics>,
+    changed: fn(&K) -> Option<u64>,
+) -> Changes<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let events = watcher(everywhere(client), ours()).default_backoff().reflect(writer);
+    heard(events, kind, metrics)
+        .map(deletion_is_a_change)
+        .touched_objects()
+        .predicate_filter(changed, PredicateConfig::default())
+        .boxed()
+}
+
+fn pod_changes(client: &Client, writer: reflector::store::Writer<Pod>, metrics: &Arc<Metrics>) -> Changes<Pod> {
+    let events = watcher(everywhere(client), ours()).default_backoff().modify(strip).reflect(writer);
+    heard(events, "Pod", metrics).touched_objects().boxed()
+}
+
+/// Counts and logs what breaks, and takes it out: each stream has its own back-off, and one that the operator has no right
+/// to read should not slow down the others.
+fn heard<K: Send + Sync + 'static>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    kind: &'static str,
+    metrics: &Arc<Metrics>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static {
+    let errors = metrics.watch_errors.clone();
+    events.filter(move |event| {
+        if let Err(error) = event {
+            warn!(kind, error = %error_chain(error), "a watch broke; it is started again");
+            errors.get_or_create(&KindLabel { kind }).inc();
+        }
+        future::ready(event.is_ok())
+    })
+}
+
+fn error_chain(error: &watcher::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.is_not_found()
+    )
+}
+
+/// A deleted object arrives as it was, and a predicate would drop it as unchanged: then nobody would put it back.
+fn deletion_is_a_change<K: Resource>(event: watcher::Result<watcher::Event<K>>) -> watcher::Result<watcher::Event<K>> {
+    event.map(|event| match event {
+        watcher::Event::Delete(mut object) => {
+            let generation = object.meta().generation.unwrap_or_default();
+            object.meta_mut().generation = Some(generation + 1);
+            watcher::Event::Delete(object)
+        }
+        other => other,
+    })
+}
+
+/// What may call for a write on any child: that somebody took a field of ours, changed its owner, or deletes it.
+fn child_changed<K: Resource>(child: &K) -> Option<u64> {
+    let meta = child.meta();
+    let mut hasher = DefaultHasher::new();
+    meta.generation.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    Fingerprint::of_our_fields(meta).hash(&mut hasher);
+    for owner in meta.owner_references.iter().flatten() {
+        (&owner.uid, owner.controller).hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+/// What may call for a look at the room: any of the above, or that pods came, went, or got stuck.
+fn deployment_changed(deployment: &Deployment) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    child_changed(deployment).hash(&mut hasher);
+    if let Some(status) = &deployment.status {
+        (status.observed_generation, status.replicas, status.ready_replicas).hash(&mut hasher);
+        (status.updated_replicas, status.available_replicas).hash(&mut hasher);
+        for condition in status.conditions.iter().flatten() {
+            (&condition.type_, &condition.status, &condition.reason).hash(&mut hasher);
+        }
+    }
+    Some(hasher.finish())
+}
+
+/// Keeps of a pod what is read here; a cluster has many, and their specs are long.
+fn strip(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.annotations = None;
+    if let Some(spec) = &mut pod.spec {
+        spec.volumes = None;
+        spec.init_containers = None;
+        for container in &mut spec.containers {
+            container.env = None;
+            container.volume_mounts = None;
+        }
+    }
+}

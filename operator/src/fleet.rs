@@ -1,0 +1,179 @@
+//! The fleet: the one task that asks gateways how they are, and the latest answers.
+//!
+//! Nothing else speaks to gateways. The task polls every gateway pod of every room, keeps what it heard, and asks for a
+//! reconcile of a room when something changed on which somebody might act.
+
+mod ask;
+mod change;
+
+use crate::fleet::ask::Asker;
+use crate::fleet::change::Noted;
+use crate::health::Health;
+use crate::metrics::{Metrics, ResultLabel};
+use crate::names::{Component, keys};
+use crate::observed::{GatewayReport, Unreachable};
+use chatroom_api::ChatRoom;
+use futures_util::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use rand::RngExt;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::debug;
+
+/// How many wishes to reconcile may wait. The controller takes them at once; a full queue means that it stands still, and
+/// then the wish is put off until the next round and counted.
+pub const TRIGGERS: usize = 256;
+
+/// How many gateways are asked at once: enough for a thousand pods in a round, few enough for a small operator pod.
+const AT_ONCE: usize = 32;
+
+/// From the end of one round to the beginning of the next, give or take a tenth.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The name of a room.
+pub type RoomRef = ObjectRef<ChatRoom>;
+
+/// The latest answers. Cheap to clone; all clones see the same.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    rooms: Arc<Mutex<HashMap<RoomRef, Vec<GatewayReport>>>>,
+}
+
+/// What the polling task needs.
+#[derive(Debug)]
+pub struct Poll {
+    /// The gateway pods of all rooms.
+    pub pods: Store<Pod>,
+    /// The rooms: what their status says is what people were told.
+    pub rooms: Store<ChatRoom>,
+    /// The port of `/status`.
+    pub port: u16,
+    /// Where wishes to reconcile go.
+    pub triggers: mpsc::Sender<RoomRef>,
+    /// Where the task says that it moves.
+    pub health: Arc<Health>,
+    /// Where it counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One gateway that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Gateway {
+    room: RoomRef,
+    pod: String,
+    address: IpAddr,
+}
+
+impl Fleet {
+    /// What the gateways of a room answered last, in the order of their pods' names; nothing about pods that were not
+    /// asked yet.
+    #[must_use]
+    pub fn reports(&self, room: &RoomRef) -> Vec<GatewayReport> {
+        self.rooms().get(room).cloned().unwrap_or_default()
+    }
+
+    /// Polls until `shutdown` resolves.
+    pub async fn run(self, poll: Poll, shutdown: impl Future<Output = ()>) {
+        tokio::pin!(shutdown);
+        let asker = Asker::new(poll.port);
+        let mut told = Told::default();
+        loop {
+            tokio::select! {
+                () = self.round(&poll, &asker, &mut told) => {}
+                () = &mut shutdown => return,
+            }
+            let pause = PAUSE.mul_f64(rand::rng().random_range(0.9..1.1));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = &mut shutdown => return,
+            }
+        }
+    }
+
+    /// Asks everybody once.
+    async fn round(&self, poll: &Poll, asker: &Asker, told: &mut Told) {
+        poll.health.fleet_moves();
+        let mut heard: HashMap<RoomRef, Vec<GatewayReport>> = HashMap::new();
+        let gateways = poll.pods.state().into_iter().filter_map(|pod| gateway(&pod));
+        let mut answers = stream::iter(gateways)
+            .map(|gateway| async move { (asker.ask(gateway.address).await, gateway) })
+            .buffer_unordered(AT_ONCE);
+        while let Some((answer, gateway)) = answers.next().await {
+            poll.health.fleet_moves();
+            let result = if answer.is_ok() { "answered" } else { "unreachable" };
+            poll.metrics.gateway_polls.get_or_create(&ResultLabel { result }).inc();
+            if let Err(error) = &answer {
+                debug!(room = %gateway.room, pod = gateway.pod, %error, "a gateway did not answer");
+            }
+            let answer = answer.map_err(|error| Unreachable { message: error.to_string() });
+            let report = GatewayReport { pod: gateway.pod, answer };
+            heard.entry(gateway.room).or_default().push(report);
+        }
+        for reports in heard.values_mut() {
+            reports.sort_by(|one, other| one.pod.cmp(&other.pod));
+        }
+        *self.rooms() = heard.clone();
+        told.tell(&heard, poll);
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomRef, Vec<GatewayReport>>> {
+        // The map is replaced as a whole, so a panic elsewhere does not spoil it.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the controller was told about each room.
+#[derive(Default)]
+struct Told(HashMap<RoomRef, Noted>);
+
+impl Told {
+    /// Asks for a reconcile of every room of which something changed that matters. What does not fit into the queue counts
+    /// as not told, and so comes up again in the next round.
+    fn tell(&mut self, heard: &HashMap<RoomRef, Vec<GatewayReport>>, poll: &Poll) {
+        let known: HashSet<_> = self.0.keys().cloned().collect();
+        for room in known.into_iter().chain(heard.keys().cloned()).collect::<HashSet<_>>() {
+            let now = heard.get(&room).map(|reports| Noted::of(reports)).unwrap_or_default();
+            let before = self.0.get(&room).cloned().unwrap_or_default();
+            if now.gateways == before.gateways && !now.online_differs_from(published(poll, &room)) {
+                continue;
+            }
+            if poll.triggers.try_send(room.clone()).is_err() {
+                poll.metrics.fleet_triggers_postponed.inc();
+                continue;
+            }
+            if heard.contains_key(&room) {
+                self.0.insert(room, now);
+            } else {
+                self.0.remove(&room);
+            }
+        }
+    }
+}
+
+/// The number of people that the room's status says.
+fn published(poll: &Poll, room: &RoomRef) -> Option<i64> {
+    poll.rooms.get(room)?.status.as_ref()?.online
+}
+
+/// The gateway that runs in a pod, if it is one of ours and has an address.
+fn gateway(pod: &Pod) -> Option<Gateway> {
+    let room = pod.labels().get(keys::INSTANCE)?;
+    if pod.labels().get(keys::NAME).map(String::as_str) != Some(Component::Gateway.program()) {
+        return None;
+    }
+    let status = pod.status.as_ref()?;
+    // A pod that has ended keeps its address for a while, and somebody else may have got it.
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    Some(Gateway {
+        room: ObjectRef::new(room).within(&pod.namespace()?),
+        pod: pod.name_any(),
+        address: status.pod_ip.as_deref()?.parse().ok()?,
+    })
+}

@@ -1,0 +1,52 @@
+//! Waiting until the API server knows ChatRooms: the operator may be installed before the resource definition is.
+
+use crate::controller::pace::jittered;
+use crate::health::{Health, Rooms};
+use crate::metrics::Metrics;
+use chatroom_api::ChatRoom;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use rand::RngExt;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long one question may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest pause between two questions: whoever installs the definition should not wait long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Resolves when the API server lists ChatRooms. Ending the process instead would only add restarts: they do not make a
+/// definition appear.
+pub async fn rooms_are_served(client: &Client, health: &Health, metrics: &Metrics) {
+    let mut pause = Duration::from_secs(1);
+    let mut said = None;
+    loop {
+        let (rooms, reason) = ask(client).await;
+        metrics.crd_missing.set(i64::from(rooms == Rooms::Missing));
+        health.rooms_are(rooms.clone());
+        if rooms == Rooms::Served {
+            info!("the API server serves ChatRooms");
+            return;
+        }
+        if said.as_ref() != Some(&rooms) {
+            warn!(state = ?rooms, reason, "waiting for the API server to serve ChatRooms");
+        }
+        said = Some(rooms);
+        let luck = rand::rng().random();
+        tokio::time::sleep(jittered(pause, luck)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn ask(client: &Client) -> (Rooms, String) {
+    let rooms: Api<ChatRoom> = Api::all(client.clone());
+    let one = ListParams::default().limit(1);
+    match tokio::time::timeout(PATIENCE, rooms.list_metadata(&one)).await {
+        Ok(Ok(_)) => (Rooms::Served, String::new()),
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => (Rooms::Missing, status.message),
+        Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => (Rooms::Forbidden, status.message),
+        Ok(Err(error)) => (Rooms::Unknown, error.to_string()),
+        Err(_) => (Rooms::Unknown, format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
