@@ -1,0 +1,32 @@
+# The commands of this project; CI and the pages call these. Recipes of more than a line are scripts in deploy/scripts.
+# Works with GNU make 3.81 and bash 3.2, as macOS has them.
+
+CARGO ?= cargo
+
+.PHONY: help up down try check test generate images
+.DEFAULT_GOAL := help
+
+help: ## lists these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+up: ## a Kubernetes on this machine with the operator and the sample room; prints where to open it
+	@bash deploy/scripts/up.sh
+
+down: ## takes all of that away again
+	@bash deploy/scripts/down.sh
+
+try: ## the sample room as processes on this machine, without a cluster
+	@$(CARGO) build --quiet --locked --package chatroom-operator --package chatroom-gateway --bins
+	@$(CARGO) run --quiet --locked --package chatroom-operator --bin chatroom -- local deploy/samples/lobby.yaml
+
+check: ## format, lints, unit and component tests; no root, no cluster
+	@bash deploy/scripts/check.sh
+
+test: ## everything: check, generated files, chart, end-to-end on a cluster
+	@bash deploy/scripts/test.sh
+
+generate: ## writes what is generated: the CRD, and its copy in the chart
+	@bash deploy/scripts/generate.sh
+
+images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones
+	@bash deploy/scripts/images.sh

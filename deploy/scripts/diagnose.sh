@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# diagnose.sh: prints what one would look up after a failure: rooms, pods, events, the words of operator and gateways.
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+show() { printf '\n---- %s\n' "$*"; "$@" 2>&1 | tail -n 200; }
+if ! kubectl get --raw /readyz >/dev/null 2>&1; then
+  echo "the API server does not answer"
+  for log in target/cluster/state/log/*.log; do if [ -f "$log" ]; then show tail -n 20 "$log"; fi; done
+  exit 0
+fi
+show kubectl get chatrooms --all-namespaces --output wide
+show kubectl get chatrooms --all-namespaces --output yaml
+show kubectl get deployments,services,pods --all-namespaces --output wide
+show kubectl get events --all-namespaces --sort-by=.lastTimestamp
+show kubectl logs --namespace chatroom-system --selector app.kubernetes.io/name=chatroom-operator --tail 100 --prefix
+kubectl get pods --all-namespaces --selector app.kubernetes.io/part-of=chatroom --output jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
+  while read -r namespace pod; do
+    show kubectl logs --namespace "$namespace" "$pod" --tail 60 --all-containers
+    show kubectl logs --namespace "$namespace" "$pod" --tail 60 --all-containers --previous
+  done

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# generate.sh [--check]: writes the files that are generated from the source; with --check only compares them.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+files="crds/chatrooms.yaml charts/chatroom-operator/files/crds/chatrooms.yaml"
+fresh=$(mktemp)
+trap 'rm -f "$fresh"' EXIT
+cargo run --quiet --locked --package chatroom-operator --bin chatroom -- crd >"$fresh"
+differ=0
+for file in $files; do
+  if cmp -s "$fresh" "$file"; then continue; fi
+  if [ "${1:-}" = --check ]; then
+    diff -u "$file" "$fresh" | head -n 40 || true
+    differ=1
+  else
+    mkdir -p "$(dirname "$file")"
+    cp "$fresh" "$file"
+    chmod 644 "$file"
+    echo "wrote $file"
+  fi
+done
+[ $differ = 0 ] || die "generated files are not as the source would make them; \`make generate\` writes them"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# packages.sh: looks whether the system packages are there that a cluster and the images need. Installs what is missing
+# when CI=true or YES=1 says so; else prints the one command that would, and stops.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. deploy/scripts/cluster.sh
+
+missing=""
+need() { # need COMMAND PACKAGE
+  has "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || missing="$missing $2"
+}
+need cc gcc
+need redis-server redis-server
+need npm npm
+need unzip unzip
+
+if [ "$(cluster_kind)" = host ]; then
+  need containerd containerd
+  need runc runc
+  need nft nftables
+  need iptables iptables
+  need conntrack conntrack
+  need ip iproute2
+  need ps procps
+  need openssl openssl
+  need nsenter util-linux
+  [ -x /usr/lib/cni/bridge ] || [ -x /usr/libexec/cni/bridge ] || [ -x /opt/cni/bin/bridge ] || missing="$missing containernetworking-plugins"
+fi
+has cargo || die "Rust is missing; rustup brings the version that rust-toolchain.toml names"
+has go || die "Go is missing; 1.21 or later brings the version that tests/cluster/go.mod names"
+if [ -z "$missing" ]; then exit 0; fi
+
+sudo=""
+[ "$(id -u)" = 0 ] || sudo=sudo
+command="${sudo:+sudo }apt-get install --yes --no-install-recommends$missing"
+has apt-get || die "these are missing, by their Debian names:$missing"
+may_install || die "these packages are missing; YES=1 makes this command install them, or do it yourself:
+  $command"
+step "installs$missing"
+# shellcheck disable=SC2086 # commands of several words
+{ $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $command -qq >/dev/null; }

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# test.sh: everything, from format to end-to-end on a cluster of this machine, which stays up for a look afterwards.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. deploy/scripts/cluster.sh
+
+deploy/scripts/packages.sh
+deploy/scripts/tools.sh
+deploy/scripts/check.sh
+
+step "generated files"
+deploy/scripts/generate.sh --check
+
+step "chart"
+helm lint --quiet charts/chatroom-operator
+
+deploy/scripts/up.sh
+
+step "end to end"
+triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+export CHATROOM_E2E=1
+export "CARGO_TARGET_${triple}_RUNNER=$checkout/deploy/scripts/in.sh"
+cargo test --locked --package chatroom-tests --test e2e || {
+  deploy/scripts/diagnose.sh >&2
+  die "the end-to-end tests failed; the cluster is still there: KUBECONFIG=target/cluster/kubeconfig"
+}
