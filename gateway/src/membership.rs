@@ -82,7 +82,7 @@ impl Default for Timing {
 }
 
 /// What membership has to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// uid of the pod, by which a restarted container recognises its predecessor. Empty: unknown.
     pub pod_uid: String,
@@ -92,6 +92,12 @@ pub struct Settings {
     pub connections: usize,
     /// The defaults are the room's rules; tests are in a hurry.
     pub timing: Timing,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pod_uid: String::new(), template: String::new(), connections: 10_000, timing: Timing::default() }
+    }
 }
 
 /// A gateway that joined the room, or is about to. Cloning shares it.
@@ -158,8 +164,8 @@ impl Joined {
 /// A background task and its name, for whoever awaits it.
 pub type Task = (&'static str, JoinHandle<()>);
 
-/// Starts to join the room; needs a tokio runtime. All tasks end when `shutdown` becomes true or its sender is gone; one
-/// that ends before has died.
+/// Starts to join the room; needs a tokio runtime. All tasks end when `shutdown` becomes true or its sender is gone, and
+/// the lease keeper also after [`Joined::leave`]; one that ends otherwise has died.
 #[must_use]
 pub fn join(
     backplane: &Arc<dyn Backplane>,

@@ -1,6 +1,10 @@
 //! The properties of a backplane, for each implementation: the registry counts right, the order has no holes, the dead
 //! are found.
-#![allow(missing_docs, reason = "a test program has no readers but its own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and a line is for its reader"
+)]
 
 mod support;
 

@@ -2,7 +2,11 @@
 //! than a lease. In the end every connection that ended has its event, no other has one, and the count is the truth.
 //!
 //! The same model must see defects that are planted in the scripts; a model that sees none proves nothing.
-#![allow(missing_docs, reason = "a test program has no readers but its own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and a line is for its reader"
+)]
 
 mod support;
 

@@ -1,14 +1,20 @@
 //! What a gateway does when Redis goes away, comes back, forgets, or refuses.
-#![allow(missing_docs, reason = "a test program has no readers but its own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and a line is for its reader"
+)]
 
 mod support;
 
 use std::time::{Duration, Instant};
 
+use chatroom_gateway::backplane::{LeaseAnswer, LeaseRequest, Position, PublishAnswer, PublishRequest};
+use chatroom_gateway::id::Incarnation;
 use chatroom_gateway::membership::{Settings, Standing};
-use chatroom_gateway::message::RoomMessage;
+use chatroom_gateway::message::{Epoch, RoomMessage};
 use chatroom_settings::RedisState;
-use support::gateway::{Gateway, HURRIED};
+use support::gateway::{Gateway, HURRIED, text};
 use support::redis::{Server, prefix};
 
 fn words(messages: &[RoomMessage]) -> Vec<String> {
@@ -17,7 +23,7 @@ fn words(messages: &[RoomMessage]) -> Vec<String> {
 }
 
 fn settings() -> Settings {
-    Settings { connections: 10_000, timing: HURRIED, ..Settings::default() }
+    Settings { timing: HURRIED, ..Settings::default() }
 }
 
 async fn state(gateway: &Gateway, state: RedisState) -> String {
@@ -81,7 +87,7 @@ async fn a_redis_that_lost_its_data_gets_the_registry_back_and_no_client_goes() 
     gateways[0].joined.roster.end(clients[1]);
     let waiting = tokio::spawn({
         let (publisher, from) = (gateways[1].publisher.clone(), clients[9]);
-        async move { publisher.publish(support::gateway::text(from, "meanwhile")).await.unwrap().seq }
+        async move { publisher.publish(text(from, "meanwhile")).await.unwrap().seq }
     });
     state(&gateways[0], RedisState::Unreachable).await;
     server.start_again();
@@ -132,7 +138,7 @@ async fn a_stall_longer_than_the_lease_isolates_and_nobody_is_fenced() {
     let names = [0, 1].map(|number| gateways[number].joined.membership.borrow().incarnation);
     let mut connection = server.connection();
     let stall = tokio::task::spawn_blocking(move || {
-        redis::cmd("DEBUG").arg("SLEEP").arg("3").query::<()>(&mut connection).unwrap();
+        redis::cmd("DEBUG").arg("SLEEP").arg("4").query::<()>(&mut connection).unwrap();
     });
     for gateway in &gateways {
         gateway.standing(Standing::Isolated).await;
@@ -186,6 +192,16 @@ async fn credentials_that_are_missing_or_refused_are_said_and_taken_once_they_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_does_not_speak_tls_is_unreachable_over_it() {
+    let Some(server) = Server::start(&[]) else { return };
+    let url = format!("rediss://:hunter2@127.0.0.1:{}", server.port);
+    let gateway = Gateway::begin(server.backplane_as("tls", &url), settings());
+    let message = state(&gateway, RedisState::Unreachable).await;
+    assert!(!message.is_empty() && !message.contains("hunter2"), "{message}");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_may_throw_the_room_away_is_unsuitable() {
     let Some(server) = Server::start(&["--maxmemory-policy", "volatile-lru"]) else { return };
     let gateway = Gateway::begin(server.backplane("evicting"), settings());
@@ -196,6 +212,65 @@ async fn a_redis_that_may_throw_the_room_away_is_unsuitable() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn a_repeat_after_a_failover_keeps_the_place_it_had_in_the_epoch_before() {
+    let Some(server) = Server::start(&[]) else { return };
+    let backplane = server.backplane("failover");
+    backplane.connect().await.unwrap();
+    let me = Incarnation::random();
+    let lease = async |seen: &[Position]| {
+        let request = LeaseRequest {
+            incarnation: me,
+            length: Duration::from_secs(60),
+            born: None,
+            pod_uid: String::new(),
+            template: String::new(),
+            draining: false,
+            seen: seen.to_vec(),
+        };
+        match backplane.lease(request).await.unwrap() {
+            LeaseAnswer::Leased(lease) => lease,
+            LeaseAnswer::Fenced => panic!("fenced"),
+        }
+    };
+    let publish = async |epoch: &Epoch, number| {
+        let messages = [text(me.random_connection(), "hello")];
+        let request = PublishRequest { incarnation: me, number, epoch: Some(epoch), seen: 0, messages: &messages };
+        backplane.publish(request).await.unwrap()
+    };
+    let before = lease(&[]).await.position.epoch;
+    let placed = publish(&before, 1).await;
+    assert_eq!(placed, PublishAnswer::Placed { epoch: before.clone(), last: 1 });
+    // As another server with the same data says it.
+    let () = server.query(&["HSET", &format!("{}room", prefix("failover")), "run", "another"]);
+    let Position { epoch: after, seq } = lease(&[Position { epoch: before.clone(), seq: 3 }]).await.position;
+    assert!(after != before && seq == 0);
+    assert_eq!(publish(&before, 1).await, PublishAnswer::OtherEpoch(after.clone()));
+    assert_eq!(publish(&after, 1).await, placed);
+    assert_eq!(publish(&after, 2).await, PublishAnswer::Placed { epoch: after.clone(), last: 1 });
+    let position = backplane.position().await.unwrap();
+    assert_eq!(position.now, Position { epoch: after, seq: 1 });
+    assert_eq!(position.former, Some(Position { epoch: before, seq: 3 }), "as far as anybody saw");
+}
+
+#[tokio::test]
+async fn numbers_that_redis_forgot_begin_a_new_epoch() {
+    let Some(server) = Server::start(&[]) else { return };
+    let gateway = Gateway::start(server.backplane("forgot")).await;
+    let speaker = gateway.connect().await;
+    for number in 1..=5 {
+        assert_eq!(gateway.say(speaker, &number.to_string()).await, number);
+    }
+    gateway.heard.at_least(5).await;
+    // A replica that lacks the last writes, behind the same address and unnoticed.
+    let () = server.query(&["HSET", &format!("{}room", prefix("forgot")), "seq", "3"]);
+    assert_eq!(gateway.say(speaker, "anew").await, 1);
+    let heard = gateway.heard.at_least(6).await;
+    assert_eq!(words(&heard), ["1", "2", "3", "4", "5", "anew"]);
+    assert_eq!(gateway.heard.lost(), 0);
+    gateway.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_redis_keeps_the_leases_and_says_that_it_is_full() {
     let Some(server) = Server::start(&[]) else { return };
@@ -203,7 +278,7 @@ async fn a_full_redis_keeps_the_leases_and_says_that_it_is_full() {
     let (leaving, speaker) = (gateway.connect().await, gateway.connect().await);
     let () = server.query(&["CONFIG", "SET", "maxmemory", "1"]);
     let publisher = gateway.publisher.clone();
-    let said = publisher.publish(support::gateway::text(speaker, "when there is room"));
+    let said = publisher.publish(text(speaker, "when there is room"));
     tokio::pin!(said);
     let told = tokio::select! {
         _ = &mut said => panic!("a full Redis takes nothing"),

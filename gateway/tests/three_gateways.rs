@@ -1,5 +1,9 @@
 //! Three gateways of one room: everybody hears everything, in one order, with the exact count.
-#![allow(missing_docs, reason = "a test program has no readers but its own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and a line is for its reader"
+)]
 
 mod support;
 

@@ -115,6 +115,7 @@ async fn the_count_follows_those_who_come_and_go() {
     alice.send(Message::text("a")).await.unwrap();
     assert_eq!(hears(&mut bob).await, Message::text("a(===Online people:3===)"));
     carol.close(None).await.unwrap();
+    drop(carol);
     while room.status().await.connections > 2 {
         tokio::task::yield_now().await;
     }

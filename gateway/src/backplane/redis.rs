@@ -2,6 +2,8 @@
 //!
 //! Two connections a gateway: one for commands, which the lease keeper makes and drives, and one for what is published,
 //! so that no flood of messages stands before an answer. The client library does not reconnect and does not repeat.
+//!
+//! `redis/acl.txt` lists the rights that a user of the room needs, on the room's keys and channels alone.
 
 mod answers;
 mod connect;

@@ -35,11 +35,11 @@ impl Seen {
         self.all().into_iter().find(|mark| mark.epoch == *epoch).map_or(0, |mark| mark.seq)
     }
 
-    /// What was seen in the epoch of now and in the one before.
+    /// What was seen in the epoch of now and in the one before; nothing of an epoch in which nothing was said.
     #[must_use]
     pub fn all(&self) -> Vec<Position> {
         let marks = self.marks();
-        marks.now.iter().chain(&marks.former).cloned().collect()
+        marks.now.iter().chain(&marks.former).filter(|mark| mark.seq > 0).cloned().collect()
     }
 
     fn marks(&self) -> std::sync::MutexGuard<'_, Marks> {

@@ -82,6 +82,8 @@ struct State {
     remembered: VecDeque<(Instant, Ended)>,
     /// Live connections that have to be written again.
     rewrite: Vec<ConnectionId>,
+    /// How often all had to be written again.
+    rewrites: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +135,7 @@ impl Roster {
     pub async fn register(&self, id: ConnectionId, details: Details) -> Result<(), RegisterError> {
         let details = serde_json::to_string(&details).expect("numbers and strings are always JSON");
         let shared = &self.0;
-        {
+        let rewrites = {
             let mut state = shared.state();
             if state.incarnation != id.incarnation() {
                 return Err(RegisterError::Fenced);
@@ -143,11 +145,12 @@ impl Roster {
                 return Err(RegisterError::Unavailable);
             }
             state.live.insert(id, details.clone());
-        }
-        let attempt = Attempt { shared, id, doubtful: true };
+            state.rewrites
+        };
+        let attempt = Attempt { shared, id, rewrites, doubtful: true };
         let entries = vec![Entry { id, details }];
         let outcome = shared.backplane.register(id.incarnation(), RegisterMode::Direct, entries).await;
-        attempt.is_over(outcome)
+        attempt.finish(outcome)
     }
 
     /// Ends a connection. Returns at once; the end is written as soon as Redis takes it, and written again after
@@ -209,11 +212,13 @@ impl Roster {
 struct Attempt<'a> {
     shared: &'a Shared,
     id: ConnectionId,
+    /// As of its beginning.
+    rewrites: u64,
     doubtful: bool,
 }
 
 impl Attempt<'_> {
-    fn is_over(mut self, outcome: Result<RegisterAnswer, BackplaneError>) -> Result<(), RegisterError> {
+    fn finish(mut self, outcome: Result<RegisterAnswer, BackplaneError>) -> Result<(), RegisterError> {
         match outcome {
             Ok(RegisterAnswer::Registered) => {
                 self.doubtful = false;
@@ -237,9 +242,13 @@ impl Attempt<'_> {
         }
     }
 
+    /// Nothing was registered, unless all connections were written again meanwhile, this one among them.
     fn forget(&mut self) {
-        self.doubtful = false;
-        self.shared.state().live.remove(&self.id);
+        let mut state = self.shared.state();
+        self.doubtful = state.rewrites != self.rewrites;
+        if !self.doubtful {
+            state.live.remove(&self.id);
+        }
     }
 }
 
@@ -335,12 +344,14 @@ impl State {
             in_flight: 0,
             remembered: VecDeque::new(),
             rewrite: Vec::new(),
+            rewrites: 0,
         }
     }
 
     fn changed(&mut self, change: Change) {
         if change == Change::Server {
             self.rewrite = self.live.keys().copied().collect();
+            self.rewrites += 1;
         }
         let (again, still): (VecDeque<_>, VecDeque<_>) =
             self.remembered.drain(..).partition(|(_, ended)| change == Change::Server || ended.doubtful);

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 
 /// Short enough for tests, long enough for a machine that does other things as well.
 pub const HURRIED: Timing = Timing {
-    lease: Duration::from_millis(1_500),
+    lease: Duration::from_millis(2_500),
     renew: Duration::from_millis(300),
-    stalled: Duration::from_millis(1_000),
+    stalled: Duration::from_millis(1_500),
 };
 
 pub struct Gateway {
@@ -71,7 +71,7 @@ impl Heard {
 
 impl Gateway {
     pub async fn start(backplane: Arc<dyn Backplane>) -> Self {
-        let gateway = Self::begin(backplane, Settings { connections: 10_000, timing: HURRIED, ..Settings::default() });
+        let gateway = Self::begin(backplane, Settings { timing: HURRIED, ..Settings::default() });
         gateway.standing(Standing::Leased).await;
         gateway
     }

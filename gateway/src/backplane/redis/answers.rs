@@ -9,6 +9,9 @@ use crate::id::Incarnation;
 use crate::membership::Peers;
 use crate::message::Epoch;
 
+/// The fields of an entry of a stream.
+type Fields = Vec<(String, Vec<u8>)>;
+
 pub(super) fn lease(answer: Value) -> Result<LeaseAnswer, BackplaneError> {
     let (word, mut rest) = word_and_rest(answer)?;
     match word.as_str() {
@@ -84,9 +87,9 @@ pub(super) fn position(answer: Value) -> Result<RoomPosition, BackplaneError> {
 }
 
 pub(super) fn history(answer: Value, page: usize) -> Result<History, BackplaneError> {
-    let entries: Vec<(String, Vec<(String, Vec<u8>)>)> = read(answer)?;
+    let entries: Vec<(String, Fields)> = read(answer)?;
     let complete = entries.len() < page;
-    let body = |(_, fields): (String, Vec<(String, Vec<u8>)>)| {
+    let body = |(_, fields): (String, Fields)| {
         let (_, body) = fields.into_iter().find(|(name, _)| name == "b")?;
         // What cannot be read stays a hole.
         envelope::decode(body.into()).ok()

@@ -11,9 +11,9 @@ local lease = redis.call('ZSCORE', gateways, me)
 if not lease or lease == '0' then return {'fenced'} end
 local h = redis.call('HMGET', room, 'epoch', 'seq', 'online', 'p:' .. me, 'total', 'marked', 'weighed')
 if h[1] ~= epoch then return {'epoch', h[1] or ''} end
--- A repeat of a batch whose answer got lost.
-local newest, place = string.match(h[4] or '', '^(%d+):(%d+)$')
-if newest and number <= tonumber(newest) then return {'placed', epoch, tonumber(place)} end
+-- A repeat of a batch whose answer got lost. Its place may be in the epoch before.
+local newest, place, where = string.match(h[4] or '', '^(%d+):(%d+):(.+)$')
+if newest and number <= tonumber(newest) then return {'placed', where, tonumber(place)} end
 
 local seq, online, total = tonumber(h[2] or '0'), tonumber(h[3] or '0'), tonumber(h[5] or '0')
 local marked, weighed = tonumber(h[6] or '0'), tonumber(h[7] or '0')
@@ -46,7 +46,8 @@ if now - marked >= age / 6 or total + #batch - weighed >= size / 8 then
   redis.call('HSET', room, 'marks', table.concat(kept, ' '), 'marked', now, 'weighed', total)
 end
 
-redis.call('HSET', room, 'epoch', epoch, 'seq', last, 'p:' .. me, ARGV[2] .. ':' .. last, 'total', total + #batch,
+redis.call('HSET', room, 'epoch', epoch, 'seq', last, 'p:' .. me, ARGV[2] .. ':' .. last .. ':' .. epoch,
+  'total', total + #batch,
   'said', now)
 -- Named by its last number, so that whoever asks for what is behind a number also finds a batch that it cuts.
 redis.call('XADD', history, last .. '-0', 'b', batch)
