@@ -1,0 +1,149 @@
+//! Which Redis a room runs, when it is restarted for a new password, and when the old one may go.
+
+use chatroom_operator::decide::{CredentialStamp, RedisDecision, decide};
+use chatroom_operator::names::keys;
+use chatroom_operator::observed::Observed;
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+
+use crate::fixtures::{answer, ephemeral, external, ready_pod, room, settled, status};
+
+struct Run {
+    image: String,
+    credential: u32,
+    create_secret: bool,
+}
+
+fn run(observed: &Observed) -> Run {
+    match decide(&ephemeral(), observed).redis {
+        RedisDecision::Run { image, credential: CredentialStamp(credential), create_secret } => {
+            Run { image: image.to_string(), credential, create_secret }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn stamp(deployment: &mut Option<Deployment>, stamp: &str) {
+    let template = &mut deployment.as_mut().unwrap().spec.as_mut().unwrap().template;
+    let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+    annotations.insert(keys::REDIS_CREDENTIAL.to_owned(), stamp.to_owned());
+}
+
+fn refused(observed: &mut Observed) {
+    answer(observed, 1).refused = vec!["redis/password".to_owned()];
+}
+
+fn live_image(observed: &mut Observed, image: &str) {
+    let spec = observed.redis.as_mut().unwrap().spec.as_mut().unwrap();
+    spec.template.spec.as_mut().unwrap().containers[0].image = Some(image.to_owned());
+}
+
+#[test]
+fn a_room_gets_the_replicas_that_it_asks_for() {
+    assert_eq!(decide(&room(json!({"replicas": 7})), &Observed::default()).replicas, 7);
+}
+
+#[test]
+fn the_first_run_creates_the_password_and_the_next_one_leaves_it() {
+    assert!(run(&Observed::default()).create_secret);
+    assert!(!run(&settled(&ephemeral())).create_secret);
+}
+
+#[test]
+fn a_password_that_a_gateway_misses_is_created_again() {
+    let mut observed = settled(&ephemeral());
+    answer(&mut observed, 0).missing = vec!["redis/password".to_owned()];
+    assert!(run(&observed).create_secret);
+}
+
+#[test]
+fn a_refused_password_restarts_redis_and_gateways_once() {
+    let mut observed = settled(&ephemeral());
+    refused(&mut observed);
+    assert_eq!(run(&observed).credential, 1);
+    // Written to both, but not taken up yet: the old refusal calls for nothing more.
+    stamp(&mut observed.deployment, "1");
+    stamp(&mut observed.redis, "1");
+    status(&mut observed.redis).observed_generation = Some(0);
+    assert_eq!(run(&observed).credential, 1);
+}
+
+#[test]
+fn a_refusal_counts_only_when_nothing_rolls() {
+    let unsettle: [fn(&mut Observed); 4] = [
+        |observed| status(&mut observed.redis).available_replicas = Some(0),
+        |observed| status(&mut observed.deployment).updated_replicas = Some(1),
+        |observed| observed.pods.push(ready_pod("lobby-old", "old")),
+        |observed| stamp(&mut observed.redis, "1"),
+    ];
+    for (index, unsettle) in unsettle.into_iter().enumerate() {
+        let mut observed = settled(&ephemeral());
+        refused(&mut observed);
+        unsettle(&mut observed);
+        assert!(run(&observed).credential <= 1, "case {index}");
+        let before = u32::from(index == 3);
+        assert_eq!(run(&observed).credential, before, "case {index}");
+    }
+}
+
+#[test]
+fn the_refusal_of_a_draining_gateway_does_not_count() {
+    let mut observed = settled(&ephemeral());
+    refused(&mut observed);
+    answer(&mut observed, 1).draining = true;
+    assert_eq!(run(&observed).credential, 0);
+}
+
+#[test]
+fn the_stamp_survives_the_loss_of_one_deployment() {
+    let mut observed = settled(&ephemeral());
+    stamp(&mut observed.deployment, "3");
+    observed.redis = None;
+    assert_eq!(run(&observed).credential, 3);
+}
+
+#[test]
+fn a_redis_that_serves_keeps_its_image_over_an_upgrade() {
+    let mut observed = settled(&ephemeral());
+    live_image(&mut observed, "redis:0");
+    assert_eq!(run(&observed).image, "redis:0");
+}
+
+#[test]
+fn a_redis_that_is_down_or_restarts_anyway_gets_the_current_image() {
+    let mut down = settled(&ephemeral());
+    live_image(&mut down, "redis:0");
+    status(&mut down.redis).available_replicas = None;
+    assert_eq!(run(&down).image, "redis:1");
+
+    let mut restarts = settled(&ephemeral());
+    live_image(&mut restarts, "redis:0");
+    refused(&mut restarts);
+    assert_eq!(run(&restarts).image, "redis:1");
+}
+
+#[test]
+fn a_room_that_never_had_its_own_redis_has_none_to_keep() {
+    assert_eq!(decide(&external(), &settled(&external())).redis, RedisDecision::Remove);
+}
+
+#[test]
+fn the_old_redis_goes_only_after_its_last_gateway() {
+    let redis = |observed: &Observed| decide(&external(), observed).redis;
+    // The room was just switched: the gateways' template is the old one.
+    let mut observed = settled(&ephemeral());
+    assert_eq!(redis(&observed), RedisDecision::Keep);
+    // The new template is written, and not taken up yet.
+    observed.deployment = settled(&external()).deployment;
+    status(&mut observed.deployment).observed_generation = Some(0);
+    assert_eq!(redis(&observed), RedisDecision::Keep);
+    // All new pods run; an old one still drains.
+    observed.deployment = settled(&external()).deployment;
+    let mut draining = ready_pod("lobby-old", "old");
+    draining.terminating = true;
+    observed.pods.push(draining);
+    assert_eq!(redis(&observed), RedisDecision::Keep);
+    // It is gone.
+    observed.pods.pop();
+    assert_eq!(redis(&observed), RedisDecision::Remove);
+}

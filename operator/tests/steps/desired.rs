@@ -1,0 +1,177 @@
+//! What shall stand in the cluster: golden manifests of sample rooms, and what holds for all rooms.
+
+use std::collections::BTreeSet;
+
+use chatroom_operator::decide::{Decision, RedisDecision, decide};
+use chatroom_operator::desired::{Resources, desired};
+use chatroom_operator::names::{Names, keys};
+use chatroom_operator::observed::Observed;
+use chatroom_operator::room::Room;
+use chatroom_operator::tool::manifest::Manifest;
+use chatroom_operator::tool::render::render;
+use chatroom_settings::{Cold, Hot};
+use k8s_openapi::api::core::v1::PodSpec;
+use serde_json::json;
+
+use crate::fixtures::{defaults, ephemeral, external, room};
+
+macro_rules! golden {
+    ($($name:ident: $file:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            let manifest = Manifest::parse(include_str!(concat!("rooms/", $file))).unwrap();
+            let text = render(&manifest, &defaults()).unwrap();
+            assert_eq!(text, render(&manifest, &defaults()).unwrap(), "the same text every time");
+            insta::assert_snapshot!($file, text);
+        }
+    )*};
+}
+
+golden! {
+    a_plain_room: "plain.yaml";
+    a_room_with_external_redis: "external-redis.yaml";
+    a_room_with_external_redis_and_its_own_prefix: "external-redis-own-prefix.yaml";
+    a_room_that_says_everything: "everything.yaml";
+    a_room_without_pre_stop_and_budget: "no-pre-stop-no-budget.yaml";
+    a_room_without_replicas: "no-replicas.yaml";
+    a_room_with_an_image_by_digest: "image-by-digest.yaml";
+}
+
+#[test]
+fn the_sample_room_is_a_room() {
+    let sample = include_str!("../../../deploy/samples/lobby.yaml");
+    render(&Manifest::parse(sample).unwrap(), &defaults()).unwrap();
+}
+
+fn resources(room: &Room) -> Resources {
+    desired(&Names::new(&room.identity), room, &decide(room, &Observed::default()))
+}
+
+fn pods(resources: &Resources) -> Vec<&PodSpec> {
+    let redis = resources.redis.as_ref().map(|redis| &redis.deployment);
+    let deployments = redis.into_iter().chain([&resources.deployment]);
+    deployments.map(|deployment| deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap()).collect()
+}
+
+fn annotation<'a>(resources: &'a Resources, key: &str) -> Option<&'a String> {
+    let template = &resources.deployment.spec.as_ref().unwrap().template;
+    template.metadata.as_ref().unwrap().annotations.as_ref().unwrap().get(key)
+}
+
+#[test]
+fn every_pod_is_restricted_and_gets_no_token() {
+    for pod in pods(&resources(&ephemeral())) {
+        let security = pod.security_context.as_ref().unwrap();
+        assert_eq!(security.run_as_non_root, Some(true));
+        assert_eq!((security.run_as_user, security.fs_group), (None, None));
+        assert_eq!(security.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
+        assert_eq!(pod.automount_service_account_token, Some(false));
+        assert_eq!(pod.enable_service_links, Some(false));
+        for container in &pod.containers {
+            let security = container.security_context.as_ref().unwrap();
+            assert_eq!(security.allow_privilege_escalation, Some(false));
+            assert_eq!(security.read_only_root_filesystem, Some(true));
+            assert_eq!(security.capabilities.as_ref().unwrap().drop, Some(vec!["ALL".to_owned()]));
+        }
+    }
+}
+
+#[test]
+fn the_grace_period_holds_the_whole_drain_and_redis_outlives_it() {
+    let room = room(json!({"drain": {"preStopSeconds": 20, "timeoutSeconds": 100}}));
+    let resources = resources(&room);
+    let [redis, gateway] = pods(&resources)[..] else { panic!("two Deployments") };
+    assert_eq!(gateway.termination_grace_period_seconds, Some(150));
+    let pre_stop = redis.containers[0].lifecycle.as_ref().unwrap().pre_stop.as_ref().unwrap();
+    assert_eq!(pre_stop.sleep.as_ref().unwrap().seconds, 150);
+    assert!(redis.termination_grace_period_seconds > Some(150));
+}
+
+#[test]
+fn the_gateways_read_back_the_settings_that_were_meant() {
+    let room = room(json!({
+        "path": "/chat",
+        "broadcast": {"onlineSuffix": "\n# {online}: 'no'\n"},
+        "allowedOrigins": ["https://chat.example.com"],
+        "limits": {"idleTimeoutSeconds": 60},
+    }));
+    let resources = resources(&room);
+    let cold: Cold = serde_yaml::from_str(annotation(&resources, keys::SETTINGS).unwrap()).unwrap();
+    assert_eq!((cold.path.as_str(), cold.room.uid.as_str()), ("/chat", "uid-1"));
+    assert_eq!(cold.broadcast.online_suffix.as_deref(), Some("\n# {online}: 'no'\n"));
+    let hot: Hot = serde_yaml::from_str(&resources.config_map.data.unwrap()["hot.yaml"]).unwrap();
+    assert_eq!(hot.allowed_origins, Some(vec!["https://chat.example.com".to_owned()]));
+    assert_eq!(hot.limits.idle_timeout_seconds, Some(60));
+    assert_eq!(hot.limits.max_connection_age_seconds, None);
+}
+
+#[test]
+fn a_change_of_hot_settings_leaves_the_template_as_it_is() {
+    let before = resources(&ephemeral());
+    let after = resources(&room(json!({"limits": {"slowSeconds": 3}, "logging": {"filter": "debug"}})));
+    assert_ne!(before.config_map, after.config_map);
+    assert_eq!(before.deployment, after.deployment);
+}
+
+#[test]
+fn a_change_of_cold_settings_changes_the_template_alone() {
+    let before = resources(&ephemeral());
+    let after = resources(&room(json!({"broadcast": {"excludeSender": false}})));
+    assert_eq!(before.config_map, after.config_map);
+    assert_ne!(before.deployment, after.deployment);
+    assert_eq!(before.redis, after.redis);
+}
+
+#[test]
+fn the_password_stands_on_no_command_line_and_in_no_environment() {
+    let resources = resources(&ephemeral());
+    let secret = resources.redis.as_ref().unwrap().secret.with("s3cret").string_data.unwrap();
+    assert_eq!(secret["password"], "s3cret");
+    assert_eq!(secret["redis.conf"], "requirepass s3cret\n");
+    for pod in pods(&resources) {
+        let text = serde_json::to_string(&pod.containers).unwrap();
+        assert!(!text.contains("requirepass") && !text.contains("secretKeyRef"), "{text}");
+    }
+}
+
+#[test]
+fn gateways_and_redis_take_a_new_password_together() {
+    let room = ephemeral();
+    let mut decision = decide(&room, &Observed::default());
+    let RedisDecision::Run { credential, .. } = &mut decision.redis else { panic!("ephemeral") };
+    credential.0 = 2;
+    let resources = desired(&Names::new(&room.identity), &room, &decision);
+    assert_eq!(annotation(&resources, keys::REDIS_CREDENTIAL).unwrap(), "2");
+    let redis = resources.redis.as_ref().unwrap().deployment.spec.as_ref().unwrap();
+    let annotations = redis.template.metadata.as_ref().unwrap().annotations.as_ref().unwrap();
+    assert_eq!(annotations[keys::REDIS_CREDENTIAL], "2");
+}
+
+#[test]
+fn a_redis_that_is_kept_or_removed_is_not_written() {
+    let room = external();
+    for redis in [RedisDecision::Keep, RedisDecision::Remove] {
+        let decision = Decision { replicas: 2, redis };
+        assert_eq!(desired(&Names::new(&room.identity), &room, &decision).redis, None);
+    }
+}
+
+#[test]
+fn selectors_tell_gateways_from_redis() {
+    let resources = resources(&ephemeral());
+    let selector = resources.service.spec.unwrap().selector.unwrap();
+    let redis = resources.redis.unwrap().deployment.spec.unwrap().template.metadata.unwrap().labels.unwrap();
+    let keys: BTreeSet<_> = selector.keys().map(String::as_str).collect();
+    assert_eq!(keys, BTreeSet::from([keys::NAME, keys::INSTANCE, keys::COMPONENT]));
+    assert!(selector.iter().any(|(key, value)| redis.get(key) != Some(value)));
+}
+
+#[test]
+fn the_labels_of_a_room_never_win_over_ours() {
+    let room = room(json!({"pod": {"labels": {"team": "chat"}}}));
+    let resources = resources(&room);
+    let spec = resources.deployment.spec.unwrap();
+    let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert_eq!(labels["team"], "chat");
+    assert!(spec.selector.match_labels.unwrap().iter().all(|(key, value)| labels.get(key) == Some(value)));
+}

@@ -1,0 +1,266 @@
+//! What happened → the status that people and tools read.
+
+use chatroom_api::{ChatRoom, ChatRoomStatus};
+use chatroom_operator::controller::report::{Applied, ApplyFailure, FailureKind, Outcome, Plan, report};
+use chatroom_operator::controller::validate::validate;
+use chatroom_operator::decide::decide;
+use chatroom_operator::names::Names;
+use chatroom_operator::observed::{Observed, PodReport, Waiting};
+use chatroom_settings::RedisState;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::DeploymentCondition;
+use serde_json::{Value, json};
+
+use crate::fixtures::{answer, chat_room, connected, defaults, ready_pod, room, settled, status, unreachable};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn plan(room: &ChatRoom, observed: &Observed) -> Plan {
+    let room = validate(room, &defaults()).unwrap();
+    Plan { names: Names::new(&room.identity), decision: decide(&room, observed), room }
+}
+
+fn applied(room: &ChatRoom, observed: &Observed) -> Outcome {
+    Outcome::Applied(Applied {
+        plan: plan(room, observed),
+        deployment: observed.deployment.clone().unwrap(),
+        redis: observed.redis.clone(),
+    })
+}
+
+fn failed(room: &ChatRoom, kind: FailureKind) -> Outcome {
+    let failure = ApplyFailure { object: "Deployment lobby".to_owned(), kind, message: "said no".to_owned() };
+    Outcome::Failed(plan(room, &Observed::default()), failure)
+}
+
+/// The status of a settled room with `spec`, after `change`.
+fn after(spec: Value, change: impl FnOnce(&mut Observed)) -> ChatRoomStatus {
+    let chat_room = chat_room(spec.clone());
+    let mut observed = settled(&room(spec));
+    change(&mut observed);
+    report(&chat_room, &applied(&chat_room, &observed), &observed, at(1))
+}
+
+fn condition<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
+    (&condition.status, &condition.reason, &condition.message)
+}
+
+fn words<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str) {
+    let (status, reason, _) = condition(status, type_);
+    (status, reason)
+}
+
+fn waiting(reason: &str, message: &str) -> PodReport {
+    let waiting = Waiting { reason: reason.to_owned(), message: message.to_owned() };
+    PodReport { ready: false, waiting: Some(waiting), ..ready_pod("lobby-1", "current") }
+}
+
+fn one_not_ready(observed: &mut Observed) {
+    status(&mut observed.deployment).ready_replicas = Some(1);
+}
+
+#[test]
+fn a_settled_room_is_ready_and_says_what_it_is() {
+    let status = after(json!({"path": "/chat"}), |_| {});
+    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+    assert_eq!(words(&status, "Reconciling"), ("False", "Settled"));
+    assert_eq!(words(&status, "Stalled"), ("False", "Progressing"));
+    assert_eq!(words(&status, "RedisReady"), ("True", "Connected"));
+    assert_eq!(status.url.as_deref(), Some("ws://lobby.default.svc/chat"));
+    assert_eq!(status.image.as_deref(), Some("gateway:1"));
+    assert_eq!(status.redis.as_deref(), Some("Ephemeral"));
+    assert_eq!((status.replicas, status.ready_replicas, status.desired_replicas), (Some(2), Some(2), Some(2)));
+    assert_eq!((status.online, status.draining_replicas, status.observed_generation), (Some(7), Some(0), Some(1)));
+    let selector =
+        "app.kubernetes.io/component=gateway,app.kubernetes.io/instance=lobby,app.kubernetes.io/name=chatroom-gateway";
+    assert_eq!(status.selector.as_deref(), Some(selector));
+}
+
+#[test]
+fn at_rest_the_status_does_not_change() {
+    let mut chat_room = chat_room(json!({}));
+    let observed = settled(&room(json!({})));
+    let outcome = applied(&chat_room, &observed);
+    let first = report(&chat_room, &outcome, &observed, at(1));
+    chat_room.status = Some(first.clone());
+    assert_eq!(report(&chat_room, &outcome, &observed, at(1000)), first);
+}
+
+#[test]
+fn the_url_is_known_before_the_first_pod() {
+    let chat_room = chat_room(json!({}));
+    let status = report(&chat_room, &failed(&chat_room, FailureKind::Transient), &Observed::default(), at(1));
+    assert_eq!(status.url.as_deref(), Some("ws://lobby.default.svc/"));
+}
+
+#[test]
+fn a_healthy_rollout_leaves_ready_alone() {
+    let status = after(json!({}), |observed| {
+        status(&mut observed.deployment).replicas = Some(4);
+        status(&mut observed.deployment).updated_replicas = Some(2);
+        status(&mut observed.deployment).ready_replicas = Some(3);
+    });
+    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+    assert_eq!(words(&status, "Reconciling"), ("True", "RollingOut"));
+}
+
+#[test]
+fn an_old_status_of_the_deployment_settles_nothing() {
+    let status = after(json!({}), |observed| status(&mut observed.deployment).observed_generation = Some(0));
+    assert_eq!(words(&status, "Reconciling"), ("True", "RollingOut"));
+}
+
+#[test]
+fn pods_that_drain_do_not_hold_up_whoever_waits_for_the_room() {
+    let status = after(json!({}), |observed| {
+        observed.pods.push(PodReport { terminating: true, ..ready_pod("lobby-old", "old") });
+    });
+    assert_eq!(words(&status, "Reconciling"), ("False", "Settled"));
+    assert_eq!(status.draining_replicas, Some(1));
+}
+
+#[test]
+fn a_room_that_asks_for_nobody_is_ready() {
+    assert_eq!(words(&after(json!({"replicas": 0}), |_| {}), "Ready"), ("True", "NoReplicas"));
+}
+
+#[test]
+fn ready_says_why_a_pod_does_not_start() {
+    let status = after(json!({}), |observed| {
+        one_not_ready(observed);
+        observed.pods[1] = waiting("ImagePullBackOff", "Back-off pulling image \"gateway:1\"");
+    });
+    let message = "1 of 2 gateways take clients: pod lobby-1: ImagePullBackOff: Back-off pulling image \"gateway:1\"";
+    assert_eq!(condition(&status, "Ready"), ("False", "ReplicasNotReady", message));
+    assert_eq!(words(&status, "Reconciling"), ("True", "WaitingForPods"));
+}
+
+#[test]
+fn ready_says_that_a_quota_is_in_the_way() {
+    let status = after(json!({}), |observed| {
+        one_not_ready(observed);
+        status(&mut observed.deployment).conditions = Some(vec![DeploymentCondition {
+            type_: "ReplicaFailure".to_owned(),
+            status: "True".to_owned(),
+            message: Some("exceeded quota: small".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+    });
+    let (_, _, message) = condition(&status, "Ready");
+    assert_eq!(message, "1 of 2 gateways take clients: pods cannot be created: exceeded quota: small");
+}
+
+#[test]
+fn ready_says_that_redis_is_in_the_way() {
+    let status = after(json!({}), |observed| {
+        one_not_ready(observed);
+        answer(observed, 1).redis.state = RedisState::Unreachable;
+        observed.redis_pods = vec![waiting("Unschedulable", "0/3 nodes")];
+    });
+    let why = "1 of 2 gateways: Redis cannot be reached (pod lobby-1: Unschedulable: 0/3 nodes)";
+    assert_eq!(condition(&status, "RedisReady"), ("False", "ConnectFailed", why));
+    let message = format!("1 of 2 gateways take clients: {why}");
+    assert_eq!(condition(&status, "Ready"), ("False", "RedisNotReady", message.as_str()));
+}
+
+#[test]
+fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
+    let gave_up = |observed: &mut Observed| {
+        one_not_ready(observed);
+        status(&mut observed.deployment).conditions = Some(vec![DeploymentCondition {
+            type_: "Progressing".to_owned(),
+            status: "False".to_owned(),
+            reason: Some("ProgressDeadlineExceeded".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+    };
+    let status = after(json!({}), gave_up);
+    assert_eq!(words(&status, "Stalled"), ("True", "ProgressDeadlineExceeded"));
+    assert_eq!(words(&status, "Reconciling"), ("False", "Stalled"));
+    let status = after(json!({}), |observed| {
+        gave_up(observed);
+        observed.pods[1] = waiting("ErrImagePull", "not found");
+    });
+    assert_eq!(words(&status, "Stalled"), ("True", "ImagePullFailed"));
+}
+
+#[test]
+fn an_invalid_room_is_stalled_with_all_its_mistakes_and_keeps_what_was_known() {
+    let mut chat_room = chat_room(json!({}));
+    let observed = settled(&room(json!({})));
+    chat_room.status = Some(report(&chat_room, &applied(&chat_room, &observed), &observed, at(1)));
+    chat_room.spec.replicas = -1;
+    chat_room.spec.path = "x".to_owned();
+    chat_room.metadata.generation = Some(2);
+    let invalid = validate(&chat_room, &defaults()).unwrap_err();
+    let status = report(&chat_room, &Outcome::Invalid(invalid), &observed, at(2));
+    let message = "spec.replicas: must be 0 to 500, is -1; spec.path: must begin with '/', is 'x'";
+    assert_eq!(condition(&status, "Stalled"), ("True", "InvalidSpec", message));
+    assert_eq!(words(&status, "Ready"), ("False", "InvalidSpec"));
+    assert_eq!(words(&status, "Reconciling"), ("False", "Stalled"));
+    assert_eq!(status.url.as_deref(), Some("ws://lobby.default.svc/"));
+    assert_eq!((status.ready_replicas, status.observed_generation), (Some(2), Some(2)));
+}
+
+#[test]
+fn a_permanent_failure_stalls_and_a_passing_one_does_not() {
+    let chat_room = chat_room(json!({}));
+    let observed = settled(&room(json!({})));
+    for (kind, reason) in [
+        (FailureKind::ForeignObject, "ForeignObject"),
+        (FailureKind::Forbidden, "Forbidden"),
+        (FailureKind::Rejected, "Rejected"),
+    ] {
+        let status = report(&chat_room, &failed(&chat_room, kind), &observed, at(1));
+        assert_eq!(condition(&status, "Stalled"), ("True", reason, "Deployment lobby: said no"));
+        assert_eq!(words(&status, "Ready"), ("False", "ApplyFailed"));
+        assert_eq!(status.observed_generation, Some(1));
+    }
+    let status = report(&chat_room, &failed(&chat_room, FailureKind::Transient), &observed, at(1));
+    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+    assert_eq!(words(&status, "Reconciling"), ("True", "ApplyingChanges"));
+    assert_eq!(words(&status, "Stalled"), ("False", "Progressing"));
+    assert_eq!(status.observed_generation, None);
+}
+
+#[test]
+fn gateways_that_cannot_be_asked_say_nothing_against_the_room() {
+    let status = after(json!({}), |observed| {
+        observed.gateways = vec![unreachable("lobby-0"), unreachable("lobby-1")];
+    });
+    assert_eq!(status.online, None);
+    assert_eq!(words(&status, "RedisReady"), ("Unknown", "GatewaysUnreachable"));
+    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+    let nobody = after(json!({}), |observed| observed.gateways.clear());
+    assert_eq!(words(&nobody, "RedisReady"), ("Unknown", "NoGateways"));
+}
+
+#[test]
+fn each_trouble_with_redis_has_its_reason() {
+    for (state, expected) in [
+        (RedisState::Unknown, ("Unknown", "Starting")),
+        (RedisState::NotUsed, ("True", "Connected")),
+        (RedisState::CredentialsMissing, ("False", "SecretNotFound")),
+        (RedisState::CredentialsRefused, ("False", "CredentialsRefused")),
+        (RedisState::Unsuitable, ("False", "Unsuitable")),
+    ] {
+        let status = after(json!({}), |observed| answer(observed, 1).redis.state = state);
+        assert_eq!(words(&status, "RedisReady"), expected);
+    }
+}
+
+#[test]
+fn the_online_count_is_that_of_the_gateway_that_asked_last() {
+    let status = after(json!({}), |observed| {
+        answer(observed, 0).online = Some(9);
+        observed.gateways.push(unreachable("lobby-2"));
+        let mut isolated = connected("lobby-3");
+        isolated.answer.as_mut().unwrap().isolated = true;
+        isolated.answer.as_mut().unwrap().online = Some(1000);
+        observed.gateways.push(isolated);
+    });
+    assert_eq!(status.online, Some(9));
+}

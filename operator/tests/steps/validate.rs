@@ -1,0 +1,197 @@
+//! ChatRoom → Room: one broken field each, and that whatever the contract takes is taken here.
+
+use chatroom_operator::controller::validate::validate;
+use chatroom_operator::decide::decide;
+use chatroom_operator::desired::desired;
+use chatroom_operator::names::Names;
+use chatroom_operator::observed::Observed;
+use chatroom_operator::room::{Invalid, Redis, Violation};
+use chatroom_operator::tool::manifest::Manifest;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::fixtures::{chat_room, defaults, room};
+
+fn invalid(spec: Value) -> Vec<Violation> {
+    let Invalid { violations } = validate(&chat_room(spec.clone()), &defaults()).expect_err(&spec.to_string());
+    violations
+}
+
+#[test]
+fn each_mistake_is_named_with_its_field() {
+    let cases = [
+        (json!({"replicas": -1}), "spec.replicas"),
+        (json!({"replicas": 501}), "spec.replicas"),
+        (json!({"path": "/a/../b"}), "spec.path"),
+        (json!({"path": "chat"}), "spec.path"),
+        (json!({"allowedOrigins": []}), "spec.allowedOrigins"),
+        (json!({"allowedOrigins": ["https://a.com", "*"]}), "spec.allowedOrigins[1]"),
+        (json!({"limits": {"slowSeconds": 0}}), "spec.limits.slowSeconds"),
+        (json!({"pingIntervalSeconds": 1}), "spec.pingIntervalSeconds"),
+        (json!({"drain": {"timeoutSeconds": 4000}}), "spec.drain.timeoutSeconds"),
+        (json!({"rollout": {"maxSurge": "0%"}}), "spec.rollout"),
+        (json!({"rollout": {"maxSurge": "x"}}), "spec.rollout.maxSurge"),
+        (json!({"podDisruptionBudget": {"maxUnavailable": "0%"}}), "spec.podDisruptionBudget.maxUnavailable"),
+        (json!({"image": {"tag": "latest"}}), "spec.image.tag"),
+        (json!({"image": {"repository": "a"}}), "spec.image"),
+        (json!({"redis": {"ephemeral": {}, "external": {"urlSecretRef": {"name": "r"}}}}), "spec.redis"),
+        (
+            json!({"redis": {"external": {"urlSecretRef": {"name": "r"}, "keyPrefix": "x"}}}),
+            "spec.redis.external.keyPrefix",
+        ),
+        (
+            json!({"redis": {"ephemeral": {"resources": {"limits": {"memory": "1x"}}}}}),
+            "spec.redis.ephemeral.resources.limits.memory",
+        ),
+        (json!({"logging": {"filter": "info,["}}), "spec.logging.filter"),
+        (json!({"pod": {"labels": {"a b": "c"}}}), "spec.pod.labels.a b"),
+        (json!({"pod": {"labels": {"a": "c d"}}}), "spec.pod.labels.a"),
+        (json!({"pod": {"labels": {"app.kubernetes.io/name": "c"}}}), "spec.pod.labels.app.kubernetes.io/name"),
+        (json!({"pod": {"annotations": {"chatroom.dev/settings": "c"}}}), "spec.pod.annotations.chatroom.dev/settings"),
+        (json!({"service": {"annotations": {"/x": "c"}}}), "spec.service.annotations./x"),
+        (json!({"pod": {"nodeSelector": {"a": "-"}}}), "spec.pod.nodeSelector.a"),
+        (json!({"pod": {"env": [{"name": "CHATROOM_HOT_FILE"}]}}), "spec.pod.env[0].name"),
+        (json!({"pod": {"env": [{"name": "A"}, {"name": "A"}]}}), "spec.pod.env[1].name"),
+        (json!({"pod": {"env": [{"name": "A=B"}]}}), "spec.pod.env[0].name"),
+        (json!({"pod": {"resources": {"requests": {"cpu": "-1"}}}}), "spec.pod.resources.requests.cpu"),
+        (
+            json!({"pod": {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}}}),
+            "spec.pod.resources.requests.cpu",
+        ),
+    ];
+    for (spec, field) in cases {
+        let fields: Vec<_> = invalid(spec.clone()).into_iter().map(|violation| violation.field).collect();
+        assert_eq!(fields, [field], "{spec}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_named_at_once() {
+    let violations =
+        invalid(json!({"replicas": -1, "path": "x", "image": {"tag": "latest"}, "drain": {"preStopSeconds": -5}}));
+    let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["spec.replicas", "spec.image.tag", "spec.path", "spec.drain.preStopSeconds"]);
+}
+
+#[test]
+fn a_name_that_only_an_older_crd_would_have_let_in_is_refused() {
+    for name in ["lobby-redis", "9lives", &"a".repeat(41), ""] {
+        let mut room = chat_room(json!({}));
+        room.metadata.name = Some(name.to_owned());
+        let violations = validate(&room, &defaults()).unwrap_err().violations;
+        assert_eq!(violations[0].field, "metadata.name", "{name}");
+    }
+}
+
+#[test]
+fn the_parts_of_an_image_that_are_absent_are_the_operators() {
+    let image = |spec: Value, default: &str| {
+        let defaults = chatroom_operator::room::Defaults { gateway_image: default.to_owned(), ..defaults() };
+        validate(&chat_room(json!({"image": spec})), &defaults).unwrap().image.reference.to_string()
+    };
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let default = "localhost:5000/chat/gateway:1@sha256:ff";
+    assert_eq!(image(json!({}), default), default);
+    assert_eq!(image(json!({"tag": "2"}), default), "localhost:5000/chat/gateway:2");
+    assert_eq!(image(json!({"digest": digest}), default), format!("localhost:5000/chat/gateway@{digest}"));
+    assert_eq!(image(json!({"repository": "a.b/c", "tag": "2"}), default), "a.b/c:2");
+    assert_eq!(image(json!({"tag": "2"}), "localhost:5000/gateway"), "localhost:5000/gateway:2");
+    assert_eq!(image(json!({"tag": "2"}), "gateway:1"), "gateway:2");
+}
+
+#[test]
+fn redis_may_fill_two_thirds_of_its_memory() {
+    let memory = |resources: Value| match room(json!({"redis": {"ephemeral": {"resources": resources}}})).redis {
+        Redis::Ephemeral(redis) => redis.max_memory_bytes,
+        Redis::External(_) => panic!("ephemeral"),
+    };
+    assert_eq!(memory(json!({"limits": {"memory": "192Mi"}})), 128 << 20);
+    assert_eq!(memory(json!({"limits": {"memory": 300}})), 200);
+    assert_eq!(memory(json!({"limits": {"memory": "0.3k"}})), 200);
+    assert_eq!(memory(json!({"requests": {"cpu": 1}})), 128 << 20);
+}
+
+/// Specs of the right shape with values from anywhere, near the borders more often than not.
+fn spec() -> impl Strategy<Value = Value> {
+    let count = prop_oneof![
+        (-2..3000).prop_map(Value::from),
+        "[0-9]{1,3}%?".prop_map(Value::from),
+        Just(json!("0%")),
+        ".{0,4}".prop_map(Value::from),
+    ];
+    let quantity = prop_oneof!["[0-9.]{1,4}(m|k|Ki|Mi|Gi|)", ".{0,3}"].prop_map(Value::from);
+    let path = prop_oneof!["/[a-z./~-]{0,8}", ".{0,5}"];
+    let origin = prop_oneof!["(http|https|app)://[a-z.]{1,6}(:[0-9]{1,4})?", ".{0,8}"];
+    let prefix = prop_oneof!["[a-z:]{0,3}\\{[a-z0-9-]{0,3}\\}[a-z:]{0,2}", ".{0,5}"];
+    let map = || {
+        prop::collection::btree_map(prop_oneof!["[a-z./]{1,6}", ".{0,3}"], prop_oneof!["[a-z-]{0,5}", ".{0,3}"], 0..3)
+    };
+    let number = || prop_oneof![Just(0), -1..40, 3590..3610, any::<i32>()];
+    (
+        (number(), path, prop::option::of(prop::collection::vec(origin, 0..3)), prop::option::of("(?s).{0,20}")),
+        (count.clone(), count.clone(), count, number(), number()),
+        (map(), map(), map(), prop::collection::vec("[A-Z_]{0,3}|CHATROOM_X", 0..3), quantity.clone(), quantity),
+        (prop::option::of(prefix), prop::option::of("[a-z=,\\[]{0,8}"), number(), number()),
+    )
+        .prop_map(|(clients, counts, pod, rest)| {
+            let (replicas, path, origins, suffix) = clients;
+            let (surge, unavailable, budget, pre_stop, timeout) = counts;
+            let (labels, annotations, node_selector, env, memory, cpu) = pod;
+            let (prefix, filter, ping, slow) = rest;
+            let mut spec = json!({
+                "replicas": replicas, "path": path, "pingIntervalSeconds": ping,
+                "limits": {"slowSeconds": slow},
+                "rollout": {"maxSurge": surge, "maxUnavailable": unavailable},
+                "podDisruptionBudget": {"maxUnavailable": budget},
+                "drain": {"preStopSeconds": pre_stop, "timeoutSeconds": timeout},
+                "service": {"annotations": annotations.clone()},
+                "pod": {
+                    "labels": labels, "annotations": annotations, "nodeSelector": node_selector,
+                    "env": env.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+                    "resources": {"limits": {"memory": memory.clone(), "cpu": cpu}},
+                },
+                "redis": {"ephemeral": {"resources": {"limits": {"memory": memory}}}},
+            });
+            let mut set = |key: &str, value: Option<Value>| {
+                if let Some(value) = value {
+                    spec[key] = value;
+                }
+            };
+            set("allowedOrigins", origins.map(Value::from));
+            set("broadcast", suffix.map(|suffix| json!({"onlineSuffix": suffix})));
+            set("logging", filter.map(|filter| json!({"filter": filter})));
+            set(
+                "redis",
+                prefix.map(|prefix| json!({"external": {"urlSecretRef": {"name": "r"}, "keyPrefix": prefix}})),
+            );
+            spec
+        })
+}
+
+proptest! {
+    #[test]
+    fn every_room_is_either_refused_or_rendered_the_same_twice(spec in spec()) {
+        let Ok(room) = validate(&chat_room(spec), &defaults()) else { return Ok(()) };
+        let names = Names::new(&room.identity);
+        let render = || desired(&names, &room, &decide(&room, &Observed::default()));
+        prop_assert_eq!(render(), render());
+    }
+
+    #[test]
+    fn a_path_an_origin_and_a_prefix_that_the_rules_take_are_taken(
+        path in "/?[a-zA-Z0-9./~%?-]{0,8}",
+        origin in "(http|HTTP|app|)(://|:)(\\[::1\\]|[a-zA.-]{0,4})(:[0-9]{1,3}|:443|/|)",
+        prefix in "[a-z:]{0,3}\\{?[a-z0-9-]{0,3}\\}?[a-z:]{0,2}",
+    ) {
+        let spec = json!({
+            "path": path, "allowedOrigins": [origin],
+            "redis": {"external": {"urlSecretRef": {"name": "r"}, "keyPrefix": prefix}},
+        });
+        let manifest = json!({
+            "apiVersion": "chatroom.dev/v1alpha1", "kind": "ChatRoom", "metadata": {"name": "lobby"}, "spec": spec,
+        });
+        if let Ok(manifest) = Manifest::parse(&manifest.to_string()) {
+            prop_assert!(manifest.validate(|_| "uid".to_owned(), &defaults()).is_ok());
+        }
+    }
+}
