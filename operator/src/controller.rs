@@ -96,12 +96,12 @@ async fn run_once(room: &ChatRoom, context: &Context) -> Result<Action, Error> {
             let decision = decide(&valid, &observed);
             let plan = Plan { names: Names::new(&valid.identity), room: valid, decision };
             let resources = desired(&plan.names, &plan.room, &plan.decision);
-            apply(context, plan, &resources).await
+            Box::pin(apply(context, plan, &resources)).await
         }
     };
     let status = report(&room, &attempt.outcome, &observed, jiff::Timestamp::now());
 
-    conclude(context, &room, &observed, attempt, status).await
+    Box::pin(conclude(context, &room, &observed, attempt, status)).await
 }
 
 /// Tells and writes what came of it, and says when to look again.

@@ -177,3 +177,135 @@ fn gateway(pod: &Pod) -> Option<Gateway> {
         address: status.pod_ip.as_deref()?.parse().ok()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use kube::runtime::reflector::{self, store::Writer};
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+    use std::net::Ipv4Addr;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    /// A gateway's port that answers whatever stands in the cell.
+    async fn answering() -> (u16, Arc<Mutex<Value>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cell = Arc::new(Mutex::new(json!({})));
+        let answer = Arc::clone(&cell);
+        let routes = Router::new().route("/status", get(move || async move { answer.lock().unwrap().to_string() }));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (port, cell)
+    }
+
+    fn pod(change: impl FnOnce(&mut Value)) -> Pod {
+        let mut object = json!({
+            "metadata": {"name": "lobby-1", "namespace": "chat", "labels": {
+                "app.kubernetes.io/name": "chatroom-gateway", "app.kubernetes.io/instance": "lobby",
+            }},
+            "status": {"phase": "Running", "podIP": "127.0.0.1"},
+        });
+        change(&mut object);
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn lobby() -> RoomRef {
+        ObjectRef::new("lobby").within("chat")
+    }
+
+    fn poll(port: u16, pods: Vec<Pod>, queue: usize) -> (Poll, mpsc::Receiver<RoomRef>, Writer<Pod>) {
+        let (pod_store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&Event::Init);
+        for pod in pods {
+            writer.apply_watcher_event(&Event::InitApply(pod));
+        }
+        writer.apply_watcher_event(&Event::InitDone);
+        let (triggers, triggered) = mpsc::channel(queue);
+        let metrics = Metrics::new(std::collections::BTreeMap::new);
+        let rooms = reflector::store().0;
+        (Poll { pods: pod_store, rooms, port, triggers, health: Health::new(), metrics }, triggered, writer)
+    }
+
+    #[test]
+    fn only_gateways_with_an_address_of_their_own_are_asked() {
+        let expected = Gateway { room: lobby(), pod: "lobby-1".into(), address: Ipv4Addr::LOCALHOST.into() };
+        assert_eq!(gateway(&pod(|_| {})), Some(expected));
+        assert_eq!(gateway(&pod(|pod| pod["status"]["podIP"] = Value::Null)), None);
+        assert_eq!(gateway(&pod(|pod| pod["status"]["phase"] = json!("Failed"))), None);
+        let redis = |pod: &mut Value| pod["metadata"]["labels"]["app.kubernetes.io/name"] = json!("chatroom-redis");
+        assert_eq!(gateway(&pod(redis)), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_kept_and_told_once() {
+        let (port, answer) = answering().await;
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()), "it answers");
+        fleet.round(&poll, &asker, &mut told).await;
+        assert!(triggered.try_recv().is_err(), "nothing changed");
+
+        *answer.lock().unwrap() = json!({"redis": {"state": "Unreachable"}});
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()));
+        let reports = fleet.reports(&lobby());
+        let state = reports[0].answer.as_ref().unwrap().redis.state;
+        assert_eq!(state, chatroom_settings::RedisState::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn a_count_that_differs_from_the_published_one_is_told_until_it_is_published() {
+        let (port, answer) = answering().await;
+        *answer.lock().unwrap() = json!({"online": 7});
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        for _ in 0..3 {
+            fleet.round(&poll, &asker, &mut told).await;
+            assert_eq!(triggered.try_recv(), Ok(lobby()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_the_queue_is_told_in_the_next_round() {
+        let (port, _answer) = answering().await;
+        let other = pod(|pod| {
+            pod["metadata"]["name"] = json!("hall-1");
+            pod["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("hall");
+        });
+        let (poll, mut triggered, _writer) = poll(port, vec![pod(|_| {}), other], 1);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        fleet.round(&poll, &asker, &mut told).await;
+        let first = triggered.try_recv().unwrap();
+        assert_eq!(poll.metrics.fleet_triggers_postponed.get(), 1);
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_ne!(triggered.try_recv().unwrap(), first);
+    }
+
+    #[tokio::test]
+    async fn a_room_whose_gateways_are_gone_is_told_and_forgotten() {
+        let (port, _answer) = answering().await;
+        let (poll, mut triggered, mut writer) = poll(port, vec![pod(|_| {})], TRIGGERS);
+        let (fleet, asker, mut told) = (Fleet::default(), Asker::new(port), Told::default());
+        fleet.round(&poll, &asker, &mut told).await;
+        triggered.try_recv().unwrap();
+        writer.apply_watcher_event(&Event::Delete(pod(|_| {})));
+        fleet.round(&poll, &asker, &mut told).await;
+        assert_eq!(triggered.try_recv(), Ok(lobby()));
+        assert_eq!(fleet.reports(&lobby()), []);
+        assert!(told.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_stops_when_asked() {
+        let (poll, _triggered, _writer) = poll(1, vec![], TRIGGERS);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(Fleet::default().run(poll, async move { drop(stopped.await) }));
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub crd_missing: Gauge,
     /// Watches that broke and were started again.
     pub watch_errors: Family<KindLabel, Counter>,
+    /// Times that a room could not be read; it is left as it is.
+    pub unreadable_rooms: Counter,
     /// Gateways that were asked, by how they answered.
     pub gateway_polls: Family<ResultLabel, Counter>,
     /// Wishes of the fleet to reconcile a room that found the queue full and were put off until the next round.
@@ -84,6 +86,12 @@ impl Metrics {
         registry.register("crd_missing", "1 while the API server does not know ChatRooms", crd_missing.clone());
         let watch_errors = Family::default();
         registry.register("watch_errors", "Watches that broke and were started again, by kind", watch_errors.clone());
+        let unreadable_rooms = Counter::default();
+        registry.register(
+            "unreadable_rooms",
+            "Times that a room was seen which this version cannot read; it is left as it is",
+            unreadable_rooms.clone(),
+        );
         let gateway_polls = Family::default();
         registry.register(
             "gateway_polls",
@@ -104,6 +112,7 @@ impl Metrics {
             writes,
             crd_missing,
             watch_errors,
+            unreadable_rooms,
             gateway_polls,
             fleet_triggers_postponed,
             registry,

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use tracing::info;
 
 /// What came of trying to bring a room about.
 #[derive(Debug)]
@@ -254,7 +255,14 @@ impl Hands<'_> {
 
     fn note<K: Child>(&mut self, what: Done, object: &K) {
         let deed = Deed { what, kind: K::KIND, name: object.name_any(), uid: object.uid() };
-        tracing::info!(kind = deed.kind, name = deed.name, what = ?deed.what, "changed an object");
+        info!(
+            room = self.names.room(),
+            namespace = self.names.namespace(),
+            kind = deed.kind,
+            name = deed.name,
+            what = ?deed.what,
+            "changed an object"
+        );
         self.deeds.push(deed);
     }
 

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({
             "metadata": {"name": "lobby-1", "labels": {"pod-template-hash": "abc"}},
             "status": status,
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_runs_waits_for_nothing() {
-        let report = report(&pod(json!({
+        let report = report(&pod(&json!({
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
             "containerStatuses": [
                 {"name": "gateway", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
@@ -130,7 +130,7 @@ mod tests {
             (json!({"terminated": {"reason": "OOMKilled", "exitCode": 137}}), Some("OOMKilled")),
             (json!({"terminated": {"reason": "Completed", "exitCode": 0}}), None),
         ] {
-            let report = report(&pod(json!({"containerStatuses": [
+            let report = report(&pod(&json!({"containerStatuses": [
                 {"name": "gateway", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state},
             ]})));
             assert_eq!(report.waiting.map(|waiting| waiting.reason).as_deref(), expected);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_no_node_takes_says_so() {
-        let report = report(&pod(json!({"conditions": [
+        let report = report(&pod(&json!({"conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"},
         ]})));
         let expected = Waiting { reason: "Unschedulable".into(), message: "0/3 nodes are available".into() };

@@ -1,8 +1,12 @@
 //! What the operator watches: the rooms, their children and their pods, each kept in a store and each turned into a stream
 //! of changes that are worth a reconcile.
 
+mod changes;
+
 use crate::controller::errors::Error;
-use crate::controller::skip::Fingerprint;
+use crate::controller::watches::changes::{
+    child_changed, deletion_is_a_change, deployment_changed, only_readable, room_changed, strip,
+};
 use crate::health::{Health, Rooms};
 use crate::metrics::{KindLabel, Metrics};
 use crate::names::{MANAGER, keys};
@@ -11,13 +15,13 @@ use futures_util::{Stream, StreamExt, future};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::WatchStreamExt;
-use kube::runtime::{Predicate, PredicateConfig, predicates, watcher};
+use kube::runtime::{PredicateConfig, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tracing::warn;
 
@@ -151,27 +155,27 @@ fn room_changes(
     metrics: &Arc<Metrics>,
 ) -> Changes<ChatRoom> {
     let (health, gauge) = (Arc::clone(health), metrics.crd_missing.clone());
-    let served = watcher(everywhere(client), watcher::Config::default()).default_backoff().inspect(move |event| {
-        // The definition may be deleted while we run, and come back.
-        match event {
-            Ok(_) => {
-                health.rooms_are(Rooms::Served);
-                gauge.set(0);
+    let unreadable = metrics.unreadable_rooms.clone();
+    let events = watcher(everywhere::<DeserializeGuard<ChatRoom>>(client), watcher::Config::default())
+        .default_backoff()
+        .inspect(move |event| {
+            // The definition may be deleted while we run, and come back.
+            match event {
+                Ok(_) => {
+                    health.rooms_are(Rooms::Served);
+                    gauge.set(0);
+                }
+                Err(error) if is_not_found(error) => {
+                    health.rooms_are(Rooms::Missing);
+                    gauge.set(1);
+                }
+                Err(_) => {}
             }
-            Err(error) if is_not_found(error) => {
-                health.rooms_are(Rooms::Missing);
-                gauge.set(1);
-            }
-            Err(_) => {}
-        }
-    });
-    let wanted = predicates::generation
-        .combine(predicates::finalizers)
-        .combine(predicates::annotations)
-        .combine(predicates::labels);
-    heard(served.reflect(writer), "ChatRoom", metrics)
+        })
+        .filter_map(move |event| future::ready(only_readable(event, &unreadable)));
+    heard(events.reflect(writer), "ChatRoom", metrics)
         .applied_objects()
-        .predicate_filter(wanted, PredicateConfig::default())
+        .predicate_filter(room_changed, PredicateConfig::default())
         .boxed()
 }
 
@@ -228,57 +232,4 @@ fn is_not_found(error: &watcher::Error) -> bool {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.is_not_found()
     )
-}
-
-/// A deleted object arrives as it was, and a predicate would drop it as unchanged: then nobody would put it back.
-fn deletion_is_a_change<K: Resource>(event: watcher::Result<watcher::Event<K>>) -> watcher::Result<watcher::Event<K>> {
-    event.map(|event| match event {
-        watcher::Event::Delete(mut object) => {
-            let generation = object.meta().generation.unwrap_or_default();
-            object.meta_mut().generation = Some(generation + 1);
-            watcher::Event::Delete(object)
-        }
-        other => other,
-    })
-}
-
-/// What may call for a write on any child: that somebody took a field of ours, changed its owner, or deletes it.
-fn child_changed<K: Resource>(child: &K) -> Option<u64> {
-    let meta = child.meta();
-    let mut hasher = DefaultHasher::new();
-    meta.generation.hash(&mut hasher);
-    meta.deletion_timestamp.is_some().hash(&mut hasher);
-    Fingerprint::of_our_fields(meta).hash(&mut hasher);
-    for owner in meta.owner_references.iter().flatten() {
-        (&owner.uid, owner.controller).hash(&mut hasher);
-    }
-    Some(hasher.finish())
-}
-
-/// What may call for a look at the room: any of the above, or that pods came, went, or got stuck.
-fn deployment_changed(deployment: &Deployment) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    child_changed(deployment).hash(&mut hasher);
-    if let Some(status) = &deployment.status {
-        (status.observed_generation, status.replicas, status.ready_replicas).hash(&mut hasher);
-        (status.updated_replicas, status.available_replicas).hash(&mut hasher);
-        for condition in status.conditions.iter().flatten() {
-            (&condition.type_, &condition.status, &condition.reason).hash(&mut hasher);
-        }
-    }
-    Some(hasher.finish())
-}
-
-/// Keeps of a pod what is read here; a cluster has many, and their specs are long.
-fn strip(pod: &mut Pod) {
-    pod.metadata.managed_fields = None;
-    pod.metadata.annotations = None;
-    if let Some(spec) = &mut pod.spec {
-        spec.volumes = None;
-        spec.init_containers = None;
-        for container in &mut spec.containers {
-            container.env = None;
-            container.volume_mounts = None;
-        }
-    }
 }

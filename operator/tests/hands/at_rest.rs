@@ -9,7 +9,7 @@ fn lines(requests: &[Request]) -> Vec<String> {
     requests.iter().filter(|request| !request.is_event()).map(Request::line).collect()
 }
 
-async fn settled(spec: Value) -> (ApiServer, Operator) {
+async fn settled(spec: &Value) -> (ApiServer, Operator) {
     let api = ApiServer::new();
     api.put(ROOMS, lobby(spec));
     let mut operator = Operator::begins(&api);
@@ -41,7 +41,7 @@ fn condition(api: &ApiServer, type_: &str) -> (String, String) {
 #[tokio::test]
 async fn the_second_run_asks_nothing() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let mut operator = Operator::begins(&api);
     operator.runs().await;
     assert_eq!(lines(&operator.runs().await), [] as [&str; 0]);
@@ -50,7 +50,7 @@ async fn the_second_run_asks_nothing() {
 #[tokio::test]
 async fn a_watch_that_lags_makes_no_writes() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let mut operator = Operator::begins(&api);
     operator.runs().await;
     // The watches have seen nothing of the first run yet.
@@ -62,7 +62,7 @@ async fn a_watch_that_lags_makes_no_writes() {
 
 #[tokio::test]
 async fn a_new_operator_moves_no_version() {
-    let (api, _) = settled(json!({})).await;
+    let (api, _) = settled(&json!({})).await;
     let before = api.picture();
     let versions = |api: &ApiServer| -> Vec<Value> {
         let objects =
@@ -80,7 +80,7 @@ async fn a_new_operator_moves_no_version() {
 
 #[tokio::test]
 async fn a_changed_room_is_written_where_it_differs() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     api.edit(&key(ROOMS, "lobby"), &["spec", "replicas"], json!(3));
     let writes: Vec<_> = operator
         .runs()
@@ -101,7 +101,7 @@ async fn a_changed_room_is_written_where_it_differs() {
 
 #[tokio::test]
 async fn what_somebody_else_changed_of_ours_is_set_right() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     let deployment = key("apis/apps/v1/deployments", "lobby");
     api.edit(&deployment, &["spec", "replicas"], json!(7));
     let requests = operator.runs().await;
@@ -112,7 +112,7 @@ async fn what_somebody_else_changed_of_ours_is_set_right() {
 
 #[tokio::test]
 async fn what_somebody_else_added_is_left_alone() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     let service = key("api/v1/services", "lobby");
     api.edit(&service, &["metadata", "annotations", "cloud.example.com/balancer"], json!("7"));
     assert_eq!(lines(&operator.runs().await), [] as [&str; 0]);
@@ -121,7 +121,7 @@ async fn what_somebody_else_added_is_left_alone() {
 
 #[tokio::test]
 async fn a_deleted_child_comes_back() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     for child in [
         key("api/v1/configmaps", "lobby-config"),
         key("api/v1/serviceaccounts", "lobby"),
@@ -139,7 +139,7 @@ async fn a_deleted_child_comes_back() {
 
 #[tokio::test]
 async fn a_budget_that_is_no_longer_wanted_goes_and_only_the_one_that_was_seen() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     let budget = key("apis/policy/v1/poddisruptionbudgets", "lobby");
     let uid = api.get(&budget).unwrap()["metadata"]["uid"].clone();
     api.edit(&key(ROOMS, "lobby"), &["spec", "podDisruptionBudget"], json!({"enabled": false}));
@@ -154,7 +154,7 @@ async fn a_budget_that_is_no_longer_wanted_goes_and_only_the_one_that_was_seen()
 #[tokio::test]
 async fn a_budget_of_somebody_else_is_never_deleted() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({"podDisruptionBudget": {"enabled": false}})));
+    api.put(ROOMS, lobby(&json!({"podDisruptionBudget": {"enabled": false}})));
     let labels = json!({"app.kubernetes.io/managed-by": "chatroom-operator", "app.kubernetes.io/instance": "lobby"});
     let budget = key("apis/policy/v1/poddisruptionbudgets", "lobby");
     let theirs = json!({
@@ -168,7 +168,7 @@ async fn a_budget_of_somebody_else_is_never_deleted() {
 
 #[tokio::test]
 async fn the_old_redis_goes_when_no_gateway_uses_it() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     up(&api);
     operator.settles().await;
     let external = json!({"external": {"topology": "Standalone", "urlSecretRef": {"name": "redis", "key": "url"}}});
@@ -185,7 +185,7 @@ async fn the_old_redis_goes_when_no_gateway_uses_it() {
 
 #[tokio::test]
 async fn the_status_is_written_when_it_changes_and_then_rests() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     assert_eq!(condition(&api, "Ready").0, "False");
     up(&api);
     let requests = operator.runs().await;
@@ -197,7 +197,7 @@ async fn the_status_is_written_when_it_changes_and_then_rests() {
 
 #[tokio::test]
 async fn a_room_that_is_being_deleted_is_left_to_the_garbage_collector() {
-    let (api, mut operator) = settled(json!({})).await;
+    let (api, mut operator) = settled(&json!({})).await;
     api.edit(&key(ROOMS, "lobby"), &["metadata", "deletionTimestamp"], json!("2026-01-01T00:00:00Z"));
     api.remove(&key("api/v1/services", "lobby"));
     assert_eq!(lines(&operator.runs().await), [] as [&str; 0]);

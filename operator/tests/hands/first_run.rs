@@ -13,7 +13,7 @@ fn writes(requests: &[Request]) -> Vec<String> {
 #[tokio::test]
 async fn everything_is_looked_for_before_it_is_written_in_an_order_in_which_gateways_find_what_they_need() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let requests = Operator::begins(&api).runs().await;
     let lines: Vec<_> = requests.iter().filter(|request| !request.is_event()).map(Request::line).collect();
     let (core, apps) = ("/api/v1/namespaces/chat", "/apis/apps/v1/namespaces/chat");
@@ -44,7 +44,7 @@ async fn everything_is_looked_for_before_it_is_written_in_an_order_in_which_gate
 #[tokio::test]
 async fn every_patch_is_a_forced_apply_under_our_name() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let requests = Operator::begins(&api).runs().await;
     let patches: Vec<_> = requests.iter().filter(|request| request.method == "PATCH").collect();
     assert_eq!(patches.len(), 8, "seven children and the status");
@@ -62,7 +62,7 @@ async fn every_patch_is_a_forced_apply_under_our_name() {
 #[tokio::test]
 async fn every_child_is_controlled_by_the_room() {
     let api = ApiServer::new();
-    let room = api.put(ROOMS, lobby(json!({})));
+    let room = api.put(ROOMS, lobby(&json!({})));
     Operator::begins(&api).runs().await;
     for key in [
         key("api/v1/configmaps", "lobby-config"),
@@ -84,7 +84,7 @@ async fn every_child_is_controlled_by_the_room() {
 async fn a_room_with_its_own_redis_gets_none_of_ours() {
     let api = ApiServer::new();
     let external = json!({"topology": "Standalone", "urlSecretRef": {"name": "redis", "key": "url"}});
-    api.put(ROOMS, lobby(json!({"redis": {"external": external}})));
+    api.put(ROOMS, lobby(&json!({"redis": {"external": external}})));
     let lines = writes(&Operator::begins(&api).runs().await);
     assert!(lines.iter().all(|line| !line.contains("redis") && !line.contains("secrets")), "{lines:#?}");
 }
@@ -92,7 +92,7 @@ async fn a_room_with_its_own_redis_gets_none_of_ours() {
 #[tokio::test]
 async fn the_password_is_made_up_once_and_told_to_nobody() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let mut operator = Operator::begins(&api);
     let requests = operator.runs().await;
     let secret = api.get(&key("api/v1/secrets", "lobby-redis")).unwrap();
@@ -104,7 +104,7 @@ async fn the_password_is_made_up_once_and_told_to_nobody() {
     operator.settles().await;
     assert_eq!(api.get(&key("api/v1/secrets", "lobby-redis")).unwrap(), secret);
     let other = ApiServer::new();
-    other.put(ROOMS, lobby(json!({})));
+    other.put(ROOMS, lobby(&json!({})));
     Operator::begins(&other).runs().await;
     assert_ne!(other.get(&key("api/v1/secrets", "lobby-redis")).unwrap()["stringData"], secret["stringData"]);
 }
@@ -112,7 +112,7 @@ async fn the_password_is_made_up_once_and_told_to_nobody() {
 #[tokio::test]
 async fn people_hear_what_was_created() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     Operator::begins(&api).runs().await;
     let told: Vec<_> = api
         .all("apis/events.k8s.io/v1/events")

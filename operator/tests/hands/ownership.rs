@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
-fn service(metadata: Value) -> Value {
+fn service(metadata: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 5432}]}})
 }
 
@@ -23,8 +23,8 @@ fn stalled(api: &ApiServer) -> Value {
 #[tokio::test]
 async fn an_object_of_somebody_else_is_not_touched_and_named() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
-    let theirs = api.put("api/v1/services", service(json!({"name": "lobby", "namespace": "chat"})));
+    api.put(ROOMS, lobby(&json!({})));
+    let theirs = api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat"})));
     let mut operator = Operator::begins(&api);
     operator.sees();
     let error = operator.reconciles().await.unwrap_err();
@@ -40,8 +40,8 @@ async fn an_object_of_somebody_else_is_not_touched_and_named() {
 #[tokio::test]
 async fn when_the_foreign_object_is_gone_the_room_comes_about() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
-    api.put("api/v1/services", service(json!({"name": "lobby", "namespace": "chat"})));
+    api.put(ROOMS, lobby(&json!({})));
+    api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat"})));
     let mut operator = Operator::begins(&api);
     operator.sees();
     operator.reconciles().await.unwrap_err();
@@ -54,9 +54,10 @@ async fn when_the_foreign_object_is_gone_the_room_comes_about() {
 #[tokio::test]
 async fn restored_children_without_an_owner_are_adopted() {
     let api = ApiServer::new();
-    let room = api.put(ROOMS, lobby(json!({})));
+    let room = api.put(ROOMS, lobby(&json!({})));
     let labels = json!({"app.kubernetes.io/managed-by": "chatroom-operator", "app.kubernetes.io/instance": "lobby"});
-    let restored = api.put("api/v1/services", service(json!({"name": "lobby", "namespace": "chat", "labels": labels})));
+    let restored =
+        api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat", "labels": labels})));
     Operator::begins(&api).settles().await;
     let adopted = api.get(&lobby_service()).unwrap();
     assert_eq!(adopted["metadata"]["uid"], restored["metadata"]["uid"], "it is the same object");
@@ -68,11 +69,11 @@ async fn restored_children_without_an_owner_are_adopted() {
 #[tokio::test]
 async fn children_of_a_former_room_of_this_name_are_waited_for() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let former = json!([{
         "apiVersion": "chatroom.dev/v1alpha1", "kind": "ChatRoom", "name": "lobby", "uid": "former", "controller": true,
     }]);
-    api.put("api/v1/services", service(json!({"name": "lobby", "namespace": "chat", "ownerReferences": former})));
+    api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat", "ownerReferences": former})));
     let mut operator = Operator::begins(&api);
     operator.sees();
     assert_eq!(operator.reconciles().await.unwrap_err().category(), Category::Leaving);
@@ -84,7 +85,7 @@ async fn children_of_a_former_room_of_this_name_are_waited_for() {
 #[tokio::test]
 async fn an_object_that_was_swapped_under_our_hands_is_refused_by_the_server() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let mut operator = Operator::begins(&api);
     operator.settles().await;
     api.edit(&key(ROOMS, "lobby"), &["spec", "replicas"], json!(3));

@@ -64,7 +64,7 @@ async fn a_room_comes_about_and_what_is_deleted_comes_back() {
     let api = ApiServer::new();
     let program = Program::begins(&api).await;
     program.answers("/readyz", 200).await;
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let (deployment, service) = (key("apis/apps/v1/deployments", "lobby"), key("api/v1/services", "lobby"));
     api.until("the Deployment", |api| api.get(&deployment).is_some()).await;
     api.until("the status", |api| api.get(&key(ROOMS, "lobby")).unwrap()["status"]["url"].is_string()).await;
@@ -100,7 +100,7 @@ async fn it_stops_while_it_waits_for_the_resource_definition() {
 #[tokio::test]
 async fn a_reconcile_that_runs_may_end() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let program = Program::begins(&api).await;
     api.until("the first write", |api| api.has_seen(Request::is_write)).await;
     program.stops().await;

@@ -18,7 +18,7 @@ pub(crate) fn defaults() -> Defaults {
 }
 
 /// A room called `lobby`, as a person would apply it.
-pub(crate) fn lobby(spec: Value) -> Value {
+pub(crate) fn lobby(spec: &Value) -> Value {
     json!({
         "apiVersion": "chatroom.dev/v1alpha1",
         "kind": "ChatRoom",

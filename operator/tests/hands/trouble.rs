@@ -19,7 +19,7 @@ fn conditions(api: &ApiServer) -> Vec<(String, String, String)> {
 
 async fn refused_with(code: u16, message: &'static str) -> (ApiServer, Category) {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     api.rule(move |request| is_deployment_write(request).then(|| (code, message.to_owned())));
     let mut operator = Operator::begins(&api);
     operator.sees();
@@ -61,7 +61,7 @@ async fn what_may_work_next_time_does_not_stall() {
 #[tokio::test]
 async fn a_room_that_cannot_be_carried_out_touches_nothing_and_says_why() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({"path": "no-slash"})));
+    api.put(ROOMS, lobby(&json!({"path": "no-slash"})));
     let requests = Operator::begins(&api).runs().await;
     let lines: Vec<_> = requests.iter().filter(|request| !request.is_event()).map(Request::line).collect();
     assert_eq!(lines, ["PATCH /apis/chatroom.dev/v1alpha1/namespaces/chat/chatrooms/lobby/status"]);
@@ -73,7 +73,7 @@ async fn a_room_that_cannot_be_carried_out_touches_nothing_and_says_why() {
 #[tokio::test]
 async fn a_secret_that_is_there_already_is_used() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     let metadata = json!({"name": "lobby-redis", "namespace": "chat"});
     let theirs =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"password": "theirs"}});
@@ -86,7 +86,7 @@ async fn a_secret_that_is_there_already_is_used() {
 #[tokio::test]
 async fn events_that_cannot_be_sent_stop_nothing() {
     let api = ApiServer::new();
-    api.put(ROOMS, lobby(json!({})));
+    api.put(ROOMS, lobby(&json!({})));
     api.rule(|request| request.is_event().then(|| (403, "events is forbidden".to_owned())));
     Operator::begins(&api).settles().await;
     assert!(api.get(&key("apis/apps/v1/deployments", "lobby")).is_some());
@@ -96,13 +96,13 @@ async fn events_that_cannot_be_sent_stop_nothing() {
 #[tokio::test]
 async fn a_reconcile_that_is_killed_at_any_write_ends_in_the_same_picture() {
     let undisturbed = ApiServer::new();
-    undisturbed.put(ROOMS, lobby(json!({})));
+    undisturbed.put(ROOMS, lobby(&json!({})));
     Operator::begins(&undisturbed).settles().await;
 
     for k in 0.. {
         assert!(k < 100, "a reconcile has an end");
         let api = ApiServer::new();
-        api.put(ROOMS, lobby(json!({})));
+        api.put(ROOMS, lobby(&json!({})));
         api.dies_after(k);
         let mut killed = Operator::begins(&api);
         killed.sees();
