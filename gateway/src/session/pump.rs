@@ -55,13 +55,13 @@ pub(super) struct Orders(pub(super) Option<oneshot::Receiver<Close>>);
 pub(super) struct Publishing(Option<BoxFuture<'static, Result<Published, PublishError>>>);
 
 impl Pump {
-    /// Runs the session until its end is decided, then says goodbye. `member` is dropped in between: from there on the
+    /// Runs the session until its end is decided, then says goodbye. `registration` is dropped in between: from there on the
     /// client does not belong to the room any more, however long it takes to hang up. `place` is dropped last.
     #[allow(clippy::manual_async_fn, reason = "an async fn holds its arguments twice, and these are most of a session")]
-    pub(super) fn run(mut self, member: impl Send, place: impl Send) -> impl Future<Output = ()> + Send {
+    pub(super) fn run(mut self, registration: impl Send, place: impl Send) -> impl Future<Output = ()> + Send {
         async move {
             let end = self.work().await;
-            drop(member);
+            drop(registration);
             self.leave(end).await;
             drop(place);
         }
@@ -153,6 +153,10 @@ impl Pump {
             };
             if let Some(end) = self.give(input) {
                 return Some(end);
+            }
+            if self.socket.has_output() {
+                // A pong goes before the next ping is looked at: as long as the client reads, each gets its own.
+                break;
             }
         }
         None

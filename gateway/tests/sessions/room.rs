@@ -15,7 +15,7 @@ use chatroom_gateway::hub::Hub;
 use chatroom_gateway::membership::roster::Roster;
 use chatroom_gateway::membership::{self, Membership, Settings, Standing};
 use chatroom_gateway::metrics::{ByCode, Metrics};
-use chatroom_gateway::session::{Parts, Sessions, Ticket};
+use chatroom_gateway::session::{AdmitError, Parts, Sessions, Ticket};
 use chatroom_settings::{Broadcast, Hot, Limits};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -99,13 +99,17 @@ impl Room {
     }
 
     pub async fn ticket(&self) -> Ticket {
+        self.ask().await.unwrap()
+    }
+
+    pub async fn ask(&self) -> Result<Ticket, AdmitError> {
         let request = ClientRequest {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: None,
             origin: None,
             subprotocols: Vec::new(),
         };
-        self.sessions.admit(request).await.unwrap()
+        self.sessions.admit(request).await
     }
 
     /// A client that does with its bytes what it likes. `read_ahead` is what it sent behind its request.

@@ -1,6 +1,9 @@
 //! Clients that keep the rules hear each other.
 
+use bytes::Bytes;
 use chatroom_gateway::membership::Standing;
+use chatroom_gateway::message::{self, Kind, RoomMessage};
+use chatroom_gateway::session::AdmitError;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
@@ -37,6 +40,40 @@ async fn messages_of_one_client_stay_in_order_and_whole() {
 }
 
 #[tokio::test]
+async fn a_reader_that_lags_hears_everything_whole_and_in_order_with_pongs_between() {
+    let room = Room::open(Setup::default()).await;
+    let mut anna = room.connect().await;
+    // Together more than the kernel holds for one socket, and less than the log does.
+    let said = |number: usize| format!("{number} {}", "x".repeat(number * 7919 % 80_000));
+    for number in 0..300 {
+        let payload = Bytes::from(said(number));
+        let message = message::Message { from: None, kind: Kind::Text, payload };
+        room.hub.deliver(&[RoomMessage { seq: 1, online: 1, message }]);
+        if number % 20 == 0 {
+            anna.send(Message::Ping("?".into())).await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    let (mut heard, mut pongs) = (0, 0);
+    while heard < 300 {
+        match within(anna.next()).await.unwrap().unwrap() {
+            Message::Text(text) => {
+                assert!(text.as_str() == said(heard), "message {heard}: {:.20}", text.as_str());
+                heard += 1;
+            }
+            Message::Pong(payload) => {
+                assert_eq!(&payload[..], b"?");
+                pongs += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // While it did not read, pongs were coalesced.
+    assert!((1..=15).contains(&pongs), "{pongs}");
+    assert_eq!(room.metrics.deliveries.get(), 300);
+}
+
+#[tokio::test]
 async fn a_message_behind_the_request_is_not_lost() {
     let room = Room::open(Setup::default()).await;
     let mut anna = room.connect().await;
@@ -56,11 +93,17 @@ async fn last_words_are_heard() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_with_its_payload() {
+async fn every_ping_is_answered_with_its_payload() {
     let room = Room::open(Setup::default()).await;
     let mut anna = room.connect().await;
-    anna.send(Message::Ping("are you there".into())).await.unwrap();
-    assert_eq!(within(anna.next()).await.unwrap().unwrap(), Message::Pong("are you there".into()));
+    for number in 0..10 {
+        anna.feed(Message::Ping(format!("are you there {number}").into())).await.unwrap();
+    }
+    anna.flush().await.unwrap();
+    for number in 0..10 {
+        let pong = within(anna.next()).await.unwrap().unwrap();
+        assert_eq!(pong, Message::Pong(format!("are you there {number}").into()));
+    }
 }
 
 #[tokio::test]
@@ -93,17 +136,26 @@ async fn an_isolated_gateway_stands_still_and_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn an_isolated_gateway_takes_nobody() {
     let room = Room::open(Setup::default()).await;
-    let ticket = room.ticket().await;
-    drop(ticket);
+    drop(room.ticket().await);
     room.set_membership(|now| now.standing = Standing::Isolated);
-    let request = chatroom_gateway::admission::ClientRequest {
-        address: "192.0.2.1".parse().unwrap(),
-        user_agent: None,
-        origin: None,
-        subprotocols: Vec::new(),
-    };
-    assert!(room.sessions.admit(request).await.is_err());
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Unavailable);
     room.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_full_gateway_takes_nobody_until_somebody_goes() {
+    let mut setup = Setup::default();
+    setup.limits.max_connections_per_pod = 2;
+    let room = Room::open(setup).await;
+    let (mut anna, _ticket) = (room.connect().await, room.ticket().await);
+    assert_eq!(room.ask().await.unwrap_err(), AdmitError::Full);
+    anna.close(None).await.unwrap();
+    within(async {
+        while room.ask().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
