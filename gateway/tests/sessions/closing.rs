@@ -8,8 +8,9 @@ use chatroom_gateway::message::{Kind, Message as Said, RoomMessage};
 use futures_util::SinkExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use crate::room::{Room, Setup, closed, say, within};
 
@@ -20,11 +21,14 @@ async fn remains(client: &mut TcpStream) -> (Vec<u8>, bool) {
     (bytes, is_reset)
 }
 
-/// The close code of a bare client.
+/// The close code of a bare client, whose stream then ends in good order and without being asked to.
 async fn code(client: &mut TcpStream) -> u16 {
-    let (bytes, _) = remains(client).await;
-    assert_eq!(bytes.first(), Some(&0x88), "{bytes:?}");
-    u16::from_be_bytes([bytes[2], bytes[3]])
+    let mut frame = [0; 4];
+    within(client.read_exact(&mut frame)).await.unwrap();
+    assert_eq!(frame[0], 0x88, "{frame:?}");
+    let (reason, is_reset) = remains(client).await;
+    assert_eq!((reason.len(), is_reset), (usize::from(frame[1]) - 2, false));
+    u16::from_be_bytes([frame[2], frame[3]])
 }
 
 fn room_message(bytes: usize) -> RoomMessage {
@@ -160,13 +164,13 @@ async fn a_session_that_begins_during_a_drain_is_closed_at_once() {
     let room = Room::open(Setup::default()).await;
     let ticket = room.ticket().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
     let accepted = listener.accept().await.unwrap().0;
     let begun = async {
         tokio::task::yield_now().await;
         room.sessions.start(ticket, accepted, Bytes::new());
-        assert_eq!(code(&mut client).await, 1012);
-        drop(client);
+        assert_eq!(closed(&mut client).await.0, 1012);
     };
     within(async { tokio::join!(room.sessions.drain(Duration::ZERO), begun) }).await;
 }

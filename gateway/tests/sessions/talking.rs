@@ -74,6 +74,21 @@ async fn a_reader_that_lags_hears_everything_whole_and_in_order_with_pongs_betwe
 }
 
 #[tokio::test]
+async fn a_burst_is_heard_to_its_end_though_nothing_follows_it() {
+    let room = Room::open(Setup::default()).await;
+    let mut anna = room.connect().await;
+    // Many more batches than a session writes in one turn, and none of them while it does.
+    for number in 0..1000 {
+        let payload = Bytes::from(number.to_string());
+        let message = message::Message { from: None, kind: Kind::Text, payload };
+        room.hub.deliver(&[RoomMessage { seq: 1, online: 1, message }]);
+    }
+    for number in 0..1000 {
+        assert_eq!(hear(&mut anna).await, number.to_string());
+    }
+}
+
+#[tokio::test]
 async fn a_message_behind_the_request_is_not_lost() {
     let room = Room::open(Setup::default()).await;
     let mut anna = room.connect().await;
