@@ -67,7 +67,6 @@ pub struct Service {
 
 /// The types of Service that a room can have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::enum_variant_names, reason = "the words of Kubernetes")]
 pub enum ServiceType {
     /// An address inside the cluster.
     #[default]

@@ -1,5 +1,7 @@
 //! The contract with people: names, defaults and bounds of the schema, and what each rule says to whom it refuses.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use chatroom_api::ChatRoom;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};

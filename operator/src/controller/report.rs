@@ -30,6 +30,7 @@ pub struct Plan {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each reconcile, and it is not moved about")]
 pub enum Outcome {
     /// Everything stands as it should.
     Applied(Applied),

@@ -32,7 +32,7 @@ impl Manifest {
         // Twice over the same documents: once for what each is, once for itself, so that errors know their line.
         let kinds = serde_yaml::Deserializer::from_str(text);
         for (kind, document) in kinds.zip(serde_yaml::Deserializer::from_str(text)) {
-            let kind = serde_yaml::Value::deserialize(kind).map_err(not_yaml)?;
+            let kind = serde_yaml::Value::deserialize(kind).map_err(|error| not_yaml(&error))?;
             if kind.is_null() {
                 continue;
             }
@@ -82,7 +82,7 @@ fn strictly<T: DeserializeOwned>(document: serde_yaml::Deserializer<'_>) -> Resu
             problems.keep::<()>(Err(unknown(field)));
         }
     });
-    let object = object.map_err(not_yaml)?;
+    let object = object.map_err(|error| not_yaml(&error))?;
     problems.finish(Some(object))
 }
 
@@ -106,7 +106,7 @@ fn unknown(field: String) -> Violation {
     Violation::new(field, message)
 }
 
-fn not_yaml(error: serde_yaml::Error) -> Invalid {
+fn not_yaml(error: &serde_yaml::Error) -> Invalid {
     // The message of the parser begins with the path of the field where it knows one.
     Violation::new("", error.to_string()).into()
 }
@@ -123,11 +123,7 @@ fn unexpected(version: &str, kind: &str) -> Violation {
 /// What the API server would check: the schema's bounds, and the rules.
 fn keep_to_the_contract(room: &ChatRoom) -> Result<(), Invalid> {
     let value = serde_json::to_value(room).expect("a ChatRoom is JSON");
-    let mut violations = schema::check(&value);
-    if let Err(errors) = kube::core::cel::validate_cel(room) {
-        let rule = |error: kube::core::cel::ValidationError| Violation::new(error.field_path, error.message);
-        violations.extend(errors.into_vec().into_iter().map(rule));
-    }
+    let violations = schema::check(&value);
     if violations.is_empty() { Ok(()) } else { Err(Invalid { violations }) }
 }
 

@@ -1,11 +1,12 @@
-//! What the API server checks of a ChatRoom by its schema, apart from types and rules: bounds, lengths, duplicates; and
-//! which fields there are, for people who misspelt one.
+//! What the API server checks of a ChatRoom by its schema, apart from types: bounds, lengths, duplicates and rules; and which
+//! fields there are, for people who misspelt one.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use chatroom_api::ChatRoom;
 use kube::CustomResourceExt;
+use kube::core::cel::{CompiledSchema, compile_schema, validate_compiled};
 use serde_json::Value;
 
 use crate::room::Violation;
@@ -16,10 +17,15 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     serde_json::to_value(schema).expect("a schema is JSON")
 });
 
+static RULES: LazyLock<CompiledSchema> = LazyLock::new(|| compile_schema(&SCHEMA));
+
 /// Everything in which `room` goes beyond the schema.
 pub(super) fn check(room: &Value) -> Vec<Violation> {
     let mut violations = Vec::new();
     walk(&SCHEMA, room, "", &mut violations);
+    if let Err(errors) = validate_compiled(&RULES, room, None) {
+        violations.extend(errors.into_vec().into_iter().map(|error| Violation::new(error.field_path, error.message)));
+    }
     violations
 }
 

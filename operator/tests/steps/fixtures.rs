@@ -11,12 +11,12 @@ use chatroom_settings::{GatewayStatus, RedisState, RedisStatus};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use serde_json::{Value, json};
 
-pub fn defaults() -> Defaults {
+pub(crate) fn defaults() -> Defaults {
     Defaults { gateway_image: "gateway:1".to_owned(), redis_image: "redis:1".to_owned() }
 }
 
 /// As the API server hands it out.
-pub fn chat_room(spec: Value) -> ChatRoom {
+pub(crate) fn chat_room(spec: Value) -> ChatRoom {
     let mut room = ChatRoom::new("lobby", serde_json::from_value(spec).unwrap());
     room.metadata.namespace = Some("default".to_owned());
     room.metadata.uid = Some("uid-1".to_owned());
@@ -24,20 +24,20 @@ pub fn chat_room(spec: Value) -> ChatRoom {
     room
 }
 
-pub fn room(spec: Value) -> Room {
+pub(crate) fn room(spec: Value) -> Room {
     validate(&chat_room(spec), &defaults()).unwrap()
 }
 
-pub fn ephemeral() -> Room {
+pub(crate) fn ephemeral() -> Room {
     room(json!({}))
 }
 
-pub fn external() -> Room {
+pub(crate) fn external() -> Room {
     room(json!({"redis": {"external": {"urlSecretRef": {"name": "redis"}}}}))
 }
 
 /// The live Deployments of a room on which nothing is on its way.
-pub fn settled(room: &Room) -> Observed {
+pub(crate) fn settled(room: &Room) -> Observed {
     let names = Names::new(&room.identity);
     let resources = desired(&names, room, &decide(room, &Observed::default()));
     let pods = (0..room.replicas).map(|index| ready_pod(&format!("lobby-{index}"), "current")).collect();
@@ -51,7 +51,7 @@ pub fn settled(room: &Room) -> Observed {
 }
 
 /// The Deployment as it stands when `replicas` pods run it.
-pub fn live(mut deployment: Deployment, replicas: i32) -> Deployment {
+pub(crate) fn live(mut deployment: Deployment, replicas: i32) -> Deployment {
     deployment.metadata.generation = Some(1);
     deployment.status = Some(DeploymentStatus {
         observed_generation: Some(1),
@@ -64,25 +64,25 @@ pub fn live(mut deployment: Deployment, replicas: i32) -> Deployment {
     deployment
 }
 
-pub fn status(deployment: &mut Option<Deployment>) -> &mut DeploymentStatus {
+pub(crate) fn status(deployment: &mut Option<Deployment>) -> &mut DeploymentStatus {
     deployment.as_mut().unwrap().status.as_mut().unwrap()
 }
 
-pub fn ready_pod(name: &str, template_hash: &str) -> PodReport {
+pub(crate) fn ready_pod(name: &str, template_hash: &str) -> PodReport {
     PodReport { name: name.to_owned(), template_hash: template_hash.to_owned(), ready: true, ..PodReport::default() }
 }
 
-pub fn connected(pod: &str) -> GatewayReport {
+pub(crate) fn connected(pod: &str) -> GatewayReport {
     let redis = RedisStatus { state: RedisState::Connected, message: String::new() };
     let status = GatewayStatus { ready: true, online: Some(7), redis, ..GatewayStatus::default() };
     GatewayReport { pod: pod.to_owned(), answer: Ok(status) }
 }
 
-pub fn unreachable(pod: &str) -> GatewayReport {
+pub(crate) fn unreachable(pod: &str) -> GatewayReport {
     GatewayReport { pod: pod.to_owned(), answer: Err(Unreachable { message: "no answer within 2 s".to_owned() }) }
 }
 
 /// The answer of the gateway at `index`, to change it.
-pub fn answer(observed: &mut Observed, index: usize) -> &mut GatewayStatus {
+pub(crate) fn answer(observed: &mut Observed, index: usize) -> &mut GatewayStatus {
     observed.gateways[index].answer.as_mut().unwrap()
 }

@@ -1,5 +1,7 @@
 //! The pure steps of the operator, from a ChatRoom to objects and status, without a cluster.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod decide;
 mod desired;
 mod fixtures;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{chat_room, defaults, room};
 
-fn invalid(spec: Value) -> Vec<Violation> {
+fn invalid(spec: &Value) -> Vec<Violation> {
     let Invalid { violations } = validate(&chat_room(spec.clone()), &defaults()).expect_err(&spec.to_string());
     violations
 }
@@ -60,7 +60,7 @@ fn each_mistake_is_named_with_its_field() {
         ),
     ];
     for (spec, field) in cases {
-        let fields: Vec<_> = invalid(spec.clone()).into_iter().map(|violation| violation.field).collect();
+        let fields: Vec<_> = invalid(&spec).into_iter().map(|violation| violation.field).collect();
         assert_eq!(fields, [field], "{spec}");
     }
 }
@@ -68,7 +68,7 @@ fn each_mistake_is_named_with_its_field() {
 #[test]
 fn all_mistakes_are_named_at_once() {
     let violations =
-        invalid(json!({"replicas": -1, "path": "x", "image": {"tag": "latest"}, "drain": {"preStopSeconds": -5}}));
+        invalid(&json!({"replicas": -1, "path": "x", "image": {"tag": "latest"}, "drain": {"preStopSeconds": -5}}));
     let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(fields, ["spec.replicas", "spec.image.tag", "spec.path", "spec.drain.preStopSeconds"]);
 }
@@ -144,11 +144,11 @@ fn spec() -> impl Strategy<Value = Value> {
                 "rollout": {"maxSurge": surge, "maxUnavailable": unavailable},
                 "podDisruptionBudget": {"maxUnavailable": budget},
                 "drain": {"preStopSeconds": pre_stop, "timeoutSeconds": timeout},
-                "service": {"annotations": annotations.clone()},
+                "service": {"annotations": annotations},
                 "pod": {
                     "labels": labels, "annotations": annotations, "nodeSelector": node_selector,
                     "env": env.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-                    "resources": {"limits": {"memory": memory.clone(), "cpu": cpu}},
+                    "resources": {"limits": {"memory": memory, "cpu": cpu}},
                 },
                 "redis": {"ephemeral": {"resources": {"limits": {"memory": memory}}}},
             });
