@@ -18,6 +18,7 @@ const SILENT_FLEET: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<State>,
+    rooms_listed: AtomicBool,
     caches_synced: AtomicBool,
 }
 
@@ -55,7 +56,11 @@ impl Health {
     #[must_use]
     pub fn new() -> Arc<Self> {
         let state = State { rooms: Rooms::Unknown, fleet_seen: None, running: BTreeMap::new(), next: 0 };
-        Arc::new(Self { state: Mutex::new(state), caches_synced: AtomicBool::new(false) })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            rooms_listed: AtomicBool::new(false),
+            caches_synced: AtomicBool::new(false),
+        })
     }
 
     /// Notes what the API server says about ChatRooms.
@@ -63,7 +68,12 @@ impl Health {
         self.state().rooms = rooms;
     }
 
-    /// Notes that all watches have delivered their first list.
+    /// Notes that the watch of rooms has delivered its first list.
+    pub fn rooms_are_listed(&self) {
+        self.rooms_listed.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that all other watches have delivered their first lists.
     pub fn caches_are_synced(&self) {
         self.caches_synced.store(true, Ordering::Relaxed);
     }
@@ -105,7 +115,11 @@ impl Health {
     /// Says what is missing, and what would be right.
     pub fn ready(&self) -> Result<(), &'static str> {
         match self.state().rooms {
-            Rooms::Served if self.caches_synced.load(Ordering::Relaxed) => Ok(()),
+            Rooms::Served
+                if self.rooms_listed.load(Ordering::Relaxed) && self.caches_synced.load(Ordering::Relaxed) =>
+            {
+                Ok(())
+            }
             Rooms::Served => Err("the watches have not delivered their first lists yet"),
             Rooms::Unknown => Err("the API server has not answered yet"),
             Rooms::Missing => {
@@ -168,6 +182,8 @@ mod tests {
         health.rooms_are(Rooms::Served);
         assert!(health.ready().is_err());
         health.caches_are_synced();
+        assert!(health.ready().is_err());
+        health.rooms_are_listed();
         assert_eq!(health.ready(), Ok(()));
     }
 }

@@ -44,8 +44,9 @@ async fn ask(client: &Client) -> (Rooms, String) {
     let one = ListParams::default().limit(1);
     match tokio::time::timeout(PATIENCE, rooms.list_metadata(&one)).await {
         Ok(Ok(_)) => (Rooms::Served, String::new()),
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => (Rooms::Missing, status.message),
-        Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => (Rooms::Forbidden, status.message),
+        // By number: to a group that it does not know the API server answers a plain "404 page not found".
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => (Rooms::Missing, status.message),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => (Rooms::Forbidden, status.message),
         Ok(Err(error)) => (Rooms::Unknown, error.to_string()),
         Err(_) => (Rooms::Unknown, format!("no answer within {} s", PATIENCE.as_secs())),
     }

@@ -11,7 +11,8 @@ use crate::health::{Health, Rooms};
 use crate::metrics::{KindLabel, Metrics};
 use crate::names::{MANAGER, keys};
 use chatroom_api::ChatRoom;
-use futures_util::{Stream, StreamExt, future};
+use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, Stream, StreamExt, future};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -42,6 +43,9 @@ pub struct Stores {
     pub budgets: Store<PodDisruptionBudget>,
     /// Pods of gateways and of Redis, without what nobody here reads.
     pub pods: Store<Pod>,
+    /// A store remembers one waiter only and wakes no other one. This one waits for all of them, and any number may wait
+    /// for this one. The rooms' store is not among them: the controller waits for that itself.
+    ready: Shared<BoxFuture<'static, Result<(), WatchEnded>>>,
 }
 
 /// Changes that are worth a reconcile.
@@ -83,17 +87,31 @@ impl Stores {
             budgets: budget_writer,
             pods: pod_writer,
         };
-        (Self { rooms, config_maps, service_accounts, services, deployments, budgets, pods }, writers)
+        let stores = Self {
+            rooms,
+            config_maps,
+            service_accounts,
+            services,
+            deployments,
+            budgets,
+            pods,
+            ready: never().shared(),
+        };
+        (Self { ready: stores.clone().all_ready().boxed().shared(), ..stores }, writers)
     }
 
-    /// Resolves when every watch has delivered its first list. Until then "there is none" means nothing.
+    /// Resolves when every watch of children and pods has delivered its first list: until then "there is none" means nothing.
+    /// Of the rooms' list there is no need to speak: whoever has a room has it from there.
     ///
     /// # Errors
     /// When a watch has ended before.
     pub async fn wait_until_ready(&self) -> Result<(), Error> {
-        let Self { rooms, config_maps, service_accounts, services, deployments, budgets, pods } = self;
+        self.ready.clone().await.map_err(|WatchEnded| Error::Stopping)
+    }
+
+    async fn all_ready(self) -> Result<(), WatchEnded> {
+        let Self { rooms: _, config_maps, service_accounts, services, deployments, budgets, pods, ready: _ } = self;
         let ready = async {
-            rooms.wait_until_ready().await?;
             config_maps.wait_until_ready().await?;
             service_accounts.wait_until_ready().await?;
             services.wait_until_ready().await?;
@@ -101,8 +119,16 @@ impl Stores {
             budgets.wait_until_ready().await?;
             pods.wait_until_ready().await
         };
-        ready.await.map_err(|_| Error::Stopping)
+        ready.await.map_err(|_| WatchEnded)
     }
+}
+
+/// A watch has ended before it had delivered anything.
+#[derive(Clone, Copy, Debug)]
+struct WatchEnded;
+
+fn never() -> BoxFuture<'static, Result<(), WatchEnded>> {
+    future::pending().boxed()
 }
 
 /// What fills the [`Stores`]. Tests fill them by hand.
@@ -161,9 +187,12 @@ fn room_changes(
         .inspect(move |event| {
             // The definition may be deleted while we run, and come back.
             match event {
-                Ok(_) => {
+                Ok(event) => {
                     health.rooms_are(Rooms::Served);
                     gauge.set(0);
+                    if matches!(event, watcher::Event::InitDone) {
+                        health.rooms_are_listed();
+                    }
                 }
                 Err(error) if is_not_found(error) => {
                     health.rooms_are(Rooms::Missing);
@@ -230,6 +259,42 @@ fn is_not_found(error: &watcher::Error) -> bool {
     matches!(
         error,
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.is_not_found()
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 404
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::runtime::watcher::Event;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_wait_are_woken_whoever_came_last() {
+        let (stores, mut writers) = Stores::new();
+        let (mut others, mut last) = (Vec::new(), Box::pin(stores.wait_until_ready()));
+        for _ in 0..3 {
+            let stores = stores.clone();
+            others.push(tokio::spawn(async move { stores.wait_until_ready().await }));
+            tokio::task::yield_now().await;
+            assert!(futures_util::poll!(&mut last).is_pending());
+        }
+        writers.config_maps.apply_watcher_event(&Event::InitDone);
+        writers.service_accounts.apply_watcher_event(&Event::InitDone);
+        writers.services.apply_watcher_event(&Event::InitDone);
+        writers.deployments.apply_watcher_event(&Event::InitDone);
+        writers.budgets.apply_watcher_event(&Event::InitDone);
+        writers.pods.apply_watcher_event(&Event::InitDone);
+        for waiter in others {
+            tokio::time::timeout(Duration::from_secs(1), waiter).await.expect("it is woken").unwrap().unwrap();
+        }
+        last.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_watches_that_have_ended() {
+        let (stores, writers) = Stores::new();
+        drop(writers);
+        assert!(matches!(stores.wait_until_ready().await, Err(Error::Stopping)));
+    }
 }

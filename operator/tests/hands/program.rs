@@ -53,6 +53,20 @@ impl Program {
         tokio::time::timeout(std::time::Duration::from_secs(30), asking).await.expect("the answer within 30 s")
     }
 
+    /// Asks until the answer contains the words.
+    async fn says(&self, path: &str, words: &str) -> String {
+        let asking = async {
+            loop {
+                let (_, text) = self.asked(path).await;
+                if text.contains(words) {
+                    return text;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), asking).await.expect("the words within 30 s")
+    }
+
     async fn stops(self) {
         self.stop.send(()).unwrap();
         self.ended.await.unwrap().expect("a program that was asked to stop has not failed");
@@ -76,11 +90,13 @@ async fn a_room_comes_about_and_what_is_deleted_comes_back() {
 #[tokio::test]
 async fn a_missing_resource_definition_is_waited_for() {
     let api = ApiServer::new();
-    api.rule(|request| request.path.contains("/chatrooms").then(|| (404, "page not found".to_owned())));
+    api.rule(|request| request.path.contains("/chatrooms").then(|| (404, "404 page not found\n".to_owned())));
     let program = Program::begins(&api).await;
     let text = program.answers("/readyz", 503).await;
     api.until("a question", |api| api.has_seen(|request| request.path.contains("/chatrooms"))).await;
     assert_eq!(program.asked("/livez").await.0, 200, "{text}");
+    let text = program.says("/readyz", "resource definition").await;
+    assert!(program.asked("/metrics").await.1.contains("chatroom_operator_crd_missing 1"), "{text}");
     api.no_rules();
     program.answers("/readyz", 200).await;
     let numbers = program.asked("/metrics").await.1;
@@ -91,7 +107,7 @@ async fn a_missing_resource_definition_is_waited_for() {
 #[tokio::test]
 async fn it_stops_while_it_waits_for_the_resource_definition() {
     let api = ApiServer::new();
-    api.rule(|request| request.path.contains("/chatrooms").then(|| (404, "page not found".to_owned())));
+    api.rule(|request| request.path.contains("/chatrooms").then(|| (404, "404 page not found\n".to_owned())));
     let program = Program::begins(&api).await;
     api.until("a question", |api| api.has_seen(|request| request.path.contains("/chatrooms"))).await;
     program.stops().await;

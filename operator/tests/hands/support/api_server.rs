@@ -211,6 +211,11 @@ impl ApiServer {
             return failure(404, "the server could not find the requested resource", "NotFound");
         };
         let refused = self.state().rules.iter().find_map(|rule| rule(&request));
+        if let Some((404, message)) = &refused {
+            // What the real one says to a group that it does not know: not even JSON.
+            let answer = http::Response::builder().status(404).body(Body::from(message.clone()));
+            return answer.expect("a status and a body make an answer");
+        }
         if let Some((code, message)) = refused {
             return failure(code, &message, "");
         }
