@@ -13,9 +13,9 @@ show kubectl get chatrooms --all-namespaces --output wide
 show kubectl get chatrooms --all-namespaces --output yaml
 show kubectl get deployments,services,pods --all-namespaces --output wide
 show kubectl get events --all-namespaces --sort-by=.lastTimestamp
-show kubectl logs --namespace chatroom-system --selector app.kubernetes.io/name=chatroom-operator --tail 100 --prefix
-kubectl get pods --all-namespaces --selector app.kubernetes.io/part-of=chatroom --output jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
-  while read -r namespace pod; do
-    show kubectl logs --namespace "$namespace" "$pod" --tail 60 --all-containers
-    show kubectl logs --namespace "$namespace" "$pod" --tail 60 --all-containers --previous
+kubectl get pods --all-namespaces --selector app.kubernetes.io/part-of=chatroom \
+  --output jsonpath='{range .items[*]}{.metadata.namespace} {.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}' |
+  while read -r namespace pod restarts; do
+    show kubectl logs --namespace "$namespace" "$pod" --tail 100
+    if [ "${restarts:-0}" != 0 ]; then show kubectl logs --namespace "$namespace" "$pod" --tail 100 --previous; fi
   done
