@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod crd;
+pub mod local;
 pub mod manifest;
 pub mod render;
 mod schema;

@@ -1,4 +1,4 @@
-//! `chatroom`, the tool for people: prints the CRD, renders rooms.
+//! `chatroom`, the tool for people: prints the CRD, renders rooms, runs a room on this machine.
 
 use std::process::ExitCode;
 

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::local::{LocalError, keeper};
 use super::manifest::Manifest;
-use super::{crd, render};
+use super::{crd, local, render};
 use crate::room::{Defaults, Invalid};
 
 /// Works with chat rooms without a cluster.
@@ -26,6 +27,11 @@ enum Command {
     Crd,
     /// Print every object that the operator would create for a room, without asking a cluster
     Render(Render),
+    /// Run the gateways of a room as processes on this machine, without a cluster
+    Local(local::Options),
+    /// Hold a program that shall end when standard input closes
+    #[command(hide = true)]
+    Keep(keeper::Options),
 }
 
 #[derive(Debug, Args)]
@@ -37,16 +43,20 @@ struct Render {
     images: Images,
 }
 
+/// The images of this version's release.
+const GATEWAY_IMAGE: &str = concat!("ghcr.io/chatroom-dev/gateway:", env!("CARGO_PKG_VERSION"));
+const REDIS_IMAGE: &str = concat!("ghcr.io/chatroom-dev/redis:", env!("CARGO_PKG_VERSION"));
+
 /// What the operator would be installed with.
 #[derive(Debug, Args)]
 struct Images {
     /// Image of the chat gateway, for rooms that name none
     #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_GATEWAY",
-          default_value = concat!("ghcr.io/chatroom-dev/gateway:", env!("CARGO_PKG_VERSION")))]
+          default_value = GATEWAY_IMAGE)]
     gateway_image: String,
     /// Image of the Redis of rooms that bring none
     #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_REDIS",
-          default_value = concat!("ghcr.io/chatroom-dev/redis:", env!("CARGO_PKG_VERSION")))]
+          default_value = REDIS_IMAGE)]
     redis_image: String,
 }
 
@@ -65,6 +75,15 @@ enum Failure {
     /// A file cannot be read.
     #[error("failed to read {source_name}: {source}")]
     Unreadable { source_name: String, source: io::Error },
+    /// A room does not run on this machine.
+    #[error("{}", chain(.0))]
+    Local(#[from] LocalError),
+    /// The held program, or this one, has a problem with the system.
+    #[error("failed to hold a program: {0}")]
+    Keep(io::Error),
+    /// The runtime of a program that waits cannot be made.
+    #[error("failed to start: {0}")]
+    Runtime(io::Error),
     /// The output cannot be written.
     #[error("failed to write to standard output: {0}")]
     Unwritable(io::Error),
@@ -74,7 +93,8 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::BadInput { .. } | Self::Unreadable { .. } => ExitCode::from(2),
-            Self::Unwritable(_) => ExitCode::FAILURE,
+            Self::Local(error) if error.is_bad_input() => ExitCode::from(2),
+            Self::Local(_) | Self::Keep(_) | Self::Runtime(_) | Self::Unwritable(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -83,29 +103,55 @@ fn list(invalid: &Invalid) -> String {
     invalid.violations.iter().map(|violation| format!("\n  {violation}")).collect()
 }
 
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
 /// Runs the tool with the command line of the process.
 pub fn run() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Crd => print(&crd::crd()),
-        Command::Render(Render { file, images }) => rendered(&file, images).and_then(|text| print(&text)),
+        Command::Render(options) => rendered(options).and_then(|text| print(&text)),
+        Command::Local(options) => run_locally(&options),
+        Command::Keep(options) => wait_for(keeper::run(&options)).and_then(|kept| kept.map_err(Failure::Keep)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nowhere is left to complain about a closed standard error.
-            let _ = writeln!(io::stderr(), "chatroom: {failure}");
-            failure.exit_code()
-        }
-    }
+    done.unwrap_or_else(|failure| {
+        // Nowhere is left to complain about a closed standard error.
+        let _ = writeln!(io::stderr(), "chatroom: {failure}");
+        failure.exit_code()
+    })
 }
 
-fn rendered(file: &Path, images: Images) -> Result<String, Failure> {
-    let source_name = name_of(file);
-    let text = read(file).map_err(|source| Failure::Unreadable { source_name: source_name.clone(), source })?;
-    Manifest::parse(&text)
-        .and_then(|manifest| render::render(&manifest, &images.into_defaults()))
-        .map_err(|invalid| Failure::BadInput { source_name, invalid })
+fn rendered(Render { file, images }: Render) -> Result<String, Failure> {
+    let manifest = manifest(&file)?;
+    render::render(&manifest, &images.into_defaults()).map_err(bad_input(&file))
+}
+
+fn run_locally(options: &local::Options) -> Result<ExitCode, Failure> {
+    let manifest = manifest(&options.file)?;
+    // Processes have no image; what the manifest says about it is checked all the same.
+    let defaults = Defaults { gateway_image: GATEWAY_IMAGE.to_owned(), redis_image: REDIS_IMAGE.to_owned() };
+    let room = manifest.validate(local::uid, &defaults).map_err(bad_input(&options.file))?;
+    wait_for(local::run(&manifest, &room, options))??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what waits for the world.
+fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    Ok(runtime.block_on(work))
+}
+
+fn manifest(file: &Path) -> Result<Manifest, Failure> {
+    let text = read(file).map_err(|source| Failure::Unreadable { source_name: name_of(file), source })?;
+    Manifest::parse(&text).map_err(bad_input(file))
+}
+
+fn bad_input(file: &Path) -> impl FnOnce(Invalid) -> Failure {
+    move |invalid| Failure::BadInput { source_name: name_of(file), invalid }
 }
 
 fn read(file: &Path) -> io::Result<String> {
@@ -121,11 +167,11 @@ fn name_of(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<ExitCode, Failure> {
     match io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(Failure::Unwritable),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        result => result.map(|()| ExitCode::SUCCESS).map_err(Failure::Unwritable),
     }
 }
 

@@ -66,6 +66,11 @@ impl Manifest {
         validate(&room, defaults)
     }
 
+    /// Whether a Secret stands in the file.
+    pub fn has_secret(&self, name: &str) -> bool {
+        self.secrets.contains_key(name)
+    }
+
     /// A value of one of the Secrets in the file.
     pub fn secret(&self, name: &str, key: &str) -> Option<&[u8]> {
         Some(self.secrets.get(name)?.get(key)?.as_slice())

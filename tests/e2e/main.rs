@@ -1,0 +1,14 @@
+//! The product on a cluster: the operator that is installed there, its rooms, and real sockets to their pods.
+//!
+//! Runs only with `CHATROOM_E2E=1`, against the cluster of `KUBECONFIG`, from a place where the cluster's addresses can be
+//! reached. Each test has a namespace of its own, under the restricted Pod Security Standard, and removes it; one that fails
+//! first tells what one would have looked up.
+
+mod report;
+mod world;
+
+mod chatting;
+mod life;
+
+mod refusals;
+mod repair;

@@ -1,0 +1,106 @@
+//! What somebody breaks, and what the operator and the gateways make of it.
+
+use std::fmt::Debug;
+
+use chatroom_tests::conversation::count_becomes;
+use chatroom_tests::wait::{SOON, until};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::world::{A_LEASE_AND_MORE, World, in_namespace};
+
+const LOBBY: &str = "(===Online people:{online}===)";
+
+#[tokio::test]
+async fn a_killed_pod_is_counted_out_disturbs_nobody_else_and_is_replaced() {
+    in_namespace("killed", async |world| {
+        world.apply("lobby", json!({"replicas": 3, "broadcast": {"onlineSuffix": LOBBY}})).await;
+        world.ready("lobby", 3).await;
+        let gateways = world.gateways("lobby").await;
+        let mut ann = world.connect("ann", &gateways[0]).await;
+        let mut bob = world.connect("bob", &gateways[1]).await;
+        let mut cy = world.connect("cy", &gateways[2]).await;
+        count_becomes(3, &mut ann, &mut bob, SOON).await;
+
+        let at_once = DeleteParams::default().grace_period(0);
+        world.api::<Pod>().delete(&gateways[2].name_any(), &at_once).await.expect("a pod can be deleted");
+        cy.reads_until_the_end().await;
+        count_becomes(2, &mut ann, &mut bob, A_LEASE_AND_MORE).await;
+        world.ready("lobby", 3).await;
+        count_becomes(2, &mut bob, &mut ann, SOON).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_deleted_child_comes_back() {
+    in_namespace("children", async |world| {
+        world.apply("lobby", json!({"replicas": 2, "broadcast": {"onlineSuffix": LOBBY}})).await;
+        world.ready("lobby", 2).await;
+        comes_back::<ConfigMap>(world, "lobby-config").await;
+        comes_back::<ServiceAccount>(world, "lobby").await;
+        comes_back::<Service>(world, "lobby").await;
+        comes_back::<PodDisruptionBudget>(world, "lobby").await;
+        comes_back::<Service>(world, "lobby-redis").await;
+        comes_back::<Deployment>(world, "lobby-redis").await;
+        comes_back::<Deployment>(world, "lobby").await;
+        // Last, and the hardest: with the password everything that knows it has to start anew.
+        comes_back::<Secret>(world, "lobby-redis").await;
+        world.ready("lobby", 2).await;
+        until("everybody hears everybody again", 4 * SOON, async || {
+            let gateways = world.gateways("lobby").await;
+            let [one, .., other] = gateways.as_slice() else { return Err("there are not two gateways".to_owned()) };
+            let mut ann = world.connect("ann", one).await;
+            let mut bob = world.connect("bob", other).await;
+            ann.try_say("hello").await;
+            match bob.next_within(A_LEASE_AND_MORE / 4).await {
+                Some(chatroom_tests::chat::Received::Text(text)) if text.starts_with("hello(") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_changes_by_hand_is_set_right() {
+    in_namespace("drift", async |world| {
+        world.apply("lobby", json!({"replicas": 1})).await;
+        world.ready("lobby", 1).await;
+        let deployments = world.api::<Deployment>();
+        let by_hand = Patch::Merge(json!({"spec": {"replicas": 3}}));
+        deployments.patch("lobby", &PatchParams::default(), &by_hand).await.expect("a Deployment can be changed");
+        until("the operator has its number again", SOON, async || {
+            let deployment = deployments.get("lobby").await.map_err(|error| error.to_string())?;
+            let replicas = deployment.spec.and_then(|spec| spec.replicas);
+            if replicas == Some(1) { Ok(()) } else { Err(format!("{replicas:?}")) }
+        })
+        .await;
+        world.ready("lobby", 1).await;
+    })
+    .await;
+}
+
+async fn comes_back<K>(world: &World, name: &str)
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + for<'de> serde::Deserialize<'de>,
+{
+    let api = world.api::<K>();
+    let kind = K::kind(&());
+    let old = api.get(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}")).uid();
+    api.delete(name, &DeleteParams::background()).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"));
+    until(&format!("{kind} {name} is back"), SOON, async || {
+        let now = api.get(name).await.map_err(|error| error.to_string())?;
+        let alive = now.meta().deletion_timestamp.is_none();
+        if now.uid() != old && alive { Ok(()) } else { Err("it is still the old one".to_owned()) }
+    })
+    .await;
+}

@@ -1,0 +1,92 @@
+//! How a run ends: by a signal, and when the tool itself is killed.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use chatroom_tests::process::{Process, descendants, is_running};
+use chatroom_tests::wait::{SOON, until};
+use chatroom_tests::{binaries, ports};
+use nix::sys::signal::Signal;
+
+use crate::run::{LocalRoom, sample};
+
+#[tokio::test]
+async fn a_signal_lets_the_clients_go_and_ends_everything() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut room = LocalRoom::start(&["--replicas", "3"]).await;
+        let mut ann = room.client("ann", 0).await;
+        let mut bob = room.client("bob", 2).await;
+        let children = descendants(room.tool.pid());
+        // Three gateways, the keeper of Redis, Redis.
+        assert_eq!(children.len(), 5, "{}", room.tool);
+        let directory = run_directory(room.announcement.replicas[0].pid);
+
+        room.tool.signal(signal);
+        ann.is_closed_with(1012).await;
+        bob.is_closed_with(1012).await;
+        let status = room.tool.ended(SOON).await;
+        assert_eq!(status.code(), Some(0), "{}", room.tool);
+        nobody_runs(&children).await;
+        assert!(!directory.exists(), "{}", directory.display());
+    }
+}
+
+#[tokio::test]
+async fn a_killed_tool_leaves_no_child() {
+    let mut room = LocalRoom::start(&["--replicas", "2"]).await;
+    let _ann = room.client("ann", 0).await;
+    let children = descendants(room.tool.pid());
+    assert_eq!(children.len(), 4, "{}", room.tool);
+    room.tool.signal(Signal::SIGKILL);
+    room.tool.ended(SOON).await;
+    nobody_runs(&children).await;
+}
+
+#[tokio::test]
+async fn a_tool_that_waits_for_redis_ends_at_a_signal() {
+    let nobody = format!("redis://127.0.0.1:{}/", ports::free_block());
+    let port = ports::free_block().to_string();
+    let manifest = sample();
+    let words = ["local", manifest.to_str().unwrap(), "--port", &port, "--redis", &nobody];
+    let mut tool = Process::start(&binaries::path(binaries::TOOL), &words);
+    until("the tool says what it waits for", SOON, async || {
+        let told = tool.stderr().to_string();
+        if told.contains("is not ready") { Ok(()) } else { Err(told) }
+    })
+    .await;
+    assert!(tool.stdout().all().is_empty(), "nothing is ready: {tool}");
+    tool.signal(Signal::SIGTERM);
+    assert_eq!(tool.ended(SOON).await.code(), Some(0), "{tool}");
+}
+
+#[tokio::test]
+async fn no_credential_stands_where_others_can_read_it() {
+    let room = LocalRoom::start(&["--replicas", "2"]).await;
+    let directory = run_directory(room.announcement.replicas[0].pid);
+    assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+    let url = std::fs::read_to_string(directory.join("redis/url")).unwrap();
+    let password = url.split([':', '@']).nth(2).unwrap();
+    assert!(password.len() >= 20, "{url}");
+    for child in descendants(room.tool.pid()) {
+        for file in ["cmdline", "environ"] {
+            let bytes = std::fs::read(format!("/proc/{child}/{file}")).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(password), "{file} of {child}");
+        }
+    }
+}
+
+/// The private directory of a run, from the command line of one of its gateways.
+fn run_directory(gateway: u32) -> PathBuf {
+    let bytes = std::fs::read(format!("/proc/{gateway}/cmdline")).expect("a running process has a command line");
+    let words: Vec<_> = bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let at = words.iter().position(|word| word == "--cold-file").expect("a gateway is told its files");
+    PathBuf::from(&words[at + 1]).parent().and_then(|cold| cold.parent()).expect("cold/cold.yaml").to_owned()
+}
+
+async fn nobody_runs(children: &[u32]) {
+    until("no child runs", SOON, async || {
+        let left: Vec<_> = children.iter().filter(|child| is_running(**child)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+}

@@ -1,0 +1,32 @@
+//! The only reader of the environment among the tests.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Set to `1` to run the end-to-end tests on the cluster of `KUBECONFIG`.
+pub const E2E: &str = "CHATROOM_E2E";
+/// The directory of the built programs; absent: beside the running test, built when needed.
+pub const BINARIES: &str = "CHATROOM_BINARIES";
+
+/// Whether the end-to-end tests were asked for.
+#[must_use]
+pub fn e2e_is_wanted() -> bool {
+    read(E2E).is_some_and(|value| value == "1")
+}
+
+/// Where the built programs are, when somebody says so.
+#[must_use]
+pub fn binaries_directory() -> Option<PathBuf> {
+    read(BINARIES).map(PathBuf::from)
+}
+
+/// The cargo that runs the tests, else the one on PATH.
+#[must_use]
+pub fn cargo() -> OsString {
+    read("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+fn read(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

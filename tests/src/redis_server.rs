@@ -1,0 +1,84 @@
+//! A Redis of the test's own, that can be killed and started again on the same port.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::wait::{SOON, until};
+
+/// A running `redis-server` from PATH; ended with its guard.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    directory: TempDir,
+    child: Child,
+}
+
+impl RedisServer {
+    /// Starts an empty Redis without persistence on this port of the loopback address and waits until it answers.
+    ///
+    /// # Panics
+    /// When there is no `redis-server` on PATH, or it does not come up.
+    pub async fn start(port: u16) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let child = spawn(port, directory.path());
+        let server = Self { port, directory, child };
+        server.answers().await;
+        server
+    }
+
+    /// Where clients find it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Kills it, as a crash would: what it held is gone.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("one's own child can be killed");
+    }
+
+    /// Starts it again, empty, on its old port.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(self.port, self.directory.path());
+        self.answers().await;
+    }
+
+    /// A connection for the test's own questions.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url()).expect("the URL is well-formed");
+        client.get_multiplexed_async_connection().await.expect("a running Redis answers")
+    }
+
+    async fn answers(&self) {
+        let client = redis::Client::open(self.url()).expect("the URL is well-formed");
+        until("redis-server answers", SOON, async || {
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            redis::cmd("PING").query_async::<String>(&mut connection).await
+        })
+        .await;
+    }
+}
+
+fn spawn(port: u16, directory: &Path) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--maxmemory-policy", "noeviction"])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("redis-server is on PATH")
+}
