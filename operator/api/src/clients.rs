@@ -10,7 +10,7 @@ use crate::{
 /// What a gateway does with a message of a client.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Broadcast {
     /// Whether the sender of a message gets no copy of it. Absent: true.
     ///
@@ -31,7 +31,7 @@ pub struct Broadcast {
 /// What one client, and one gateway pod, may take.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Limits {
     /// Connections that one gateway pod holds; 1 to 1000000. Absent: 10000.
     ///

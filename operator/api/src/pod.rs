@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("!has(self.repository) || has(self.tag) || has(self.digest)")
     .message("image.repository needs image.tag or image.digest: without one, 'latest' would be pulled"))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Image {
     /// Registry and name without tag and digest, as in `registry.example.com/chat/gateway`; at most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ pub enum PullPolicy {
 /// A Secret in the room's namespace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct LocalSecretReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
@@ -70,7 +70,7 @@ pub struct LocalSecretReference {
 /// What the gateways log.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Logging {
     /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by part: `info,chatroom_gateway::session=debug`.
     /// Absent: `info`. At most 256 characters. Reaches running gateways without a restart, within about a minute and a half.
@@ -97,7 +97,7 @@ pub enum LogFormat {
 /// What a room may say about its gateway pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Pod {
     /// Labels of the pods, at most 64. Keys that the operator sets itself (`app.kubernetes.io/…`, `chatroom.dev/…`,
     /// `pod-template-hash`) are refused.
@@ -142,14 +142,14 @@ pub struct Pod {
 /// Memory and CPU of a container.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Resources {
-    /// What is set aside for the container on its node, such as `cpu: 100m`, `memory: 128Mi`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// What is set aside for the container on its node, such as `cpu: 100m`, `memory: 128Mi`. A fraction stands in quotes: `"0.5"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "crate::schema::quantities")]
     #[schemars(schema_with = "crate::schema::quantity_map")]
     pub requests: BTreeMap<String, Quantity>,
     /// What the container may use at most. Above its memory limit it is killed; above its CPU limit it is slowed down.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "crate::schema::quantities")]
     #[schemars(schema_with = "crate::schema::quantity_map")]
     pub limits: BTreeMap<String, Quantity>,
 }

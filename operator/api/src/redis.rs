@@ -11,7 +11,7 @@ use crate::pod::Resources;
 #[x_kube(validation = Rule::new("!(has(self.ephemeral) && has(self.external))")
     .message("set redis.ephemeral or redis.external, not both"))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Redis {
     /// A Redis of the room's own, one pod without a disk, with a generated password. For trials, and for rooms that may
     /// forget: when its node goes, the connections stay, but the messages of the last seconds and their order start anew.
@@ -28,7 +28,7 @@ pub struct Redis {
 /// The room's own Redis.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct EphemeralRedis {
     /// Memory and CPU of the Redis pod. Absent: requests of 50m CPU and 96Mi memory, limit of 192Mi memory.
     ///
@@ -42,7 +42,7 @@ pub struct EphemeralRedis {
 /// A Redis that somebody else runs.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct ExternalRedis {
     /// How that Redis is built. Absent: `Standalone`, one address that always leads to the writable server, as a single
     /// Redis or a managed service with failover has it.
@@ -76,7 +76,7 @@ pub enum Topology {
 /// One key of a Secret in the room's namespace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct SecretKeyReference {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]

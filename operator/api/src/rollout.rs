@@ -12,7 +12,7 @@ use crate::{DRAIN_TIMEOUT_SECONDS, PRE_STOP_SECONDS};
 /// How a gateway that has to go lets its clients go.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Drain {
     /// Seconds in which a pod that has to go still takes new clients, while load balancers learn of it; 0 to 3600.
     /// Absent: 10. 0: no such wait.
@@ -35,7 +35,7 @@ pub struct Drain {
          && (!has(self.maxUnavailable) || string(self.maxUnavailable) in ['0', '0%', '00%']))")
     .message("maxSurge and maxUnavailable are both 0: no pod could ever be replaced; raise one of them"))]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Rollout {
     /// Pods above `replicas` while rolling out: a number, or a percentage up to `999%`, rounded up. Absent: `100%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct Rollout {
 /// The Service through which clients reach the gateways.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct Service {
     /// The type of the Service: `ClusterIP` for clients inside the cluster and for whatever stands in front of it,
     /// `NodePort` for a port on every node as well, `LoadBalancer` for a load balancer of the cloud as well. Absent: ClusterIP.
@@ -80,7 +80,7 @@ pub enum ServiceType {
 /// How many gateways a node drain may take away at the same time.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct PodDisruptionBudget {
     /// Whether there is a budget. Absent: true. false: a node drain may take all gateways at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

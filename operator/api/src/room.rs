@@ -82,7 +82,7 @@ use crate::{PING_INTERVAL_SECONDS, REPLICAS};
         .message("metadata.name must not end with -redis, -push or -config: the objects of another room are called so"),
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct ChatRoomSpec {
     /// The gateway's image. Absent, or a part absent: as the operator was installed with; then an upgrade of the operator
     /// rolls the room.

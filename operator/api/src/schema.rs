@@ -1,15 +1,25 @@
-//! Pieces of schema that the derive cannot say.
+//! Pieces of schema, and of reading, that the derives cannot say.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_json::Value;
 
-/// Takes `null` away from what the properties of a struct may be.
+/// What the derive leaves to be done on the properties of a struct of ours.
 ///
-/// The API server drops a null that a field may not have, so `ephemeral: null` in an overlay means "absent", as people mean it;
-/// where a field may be null it would be kept, and a rule would see both arms of a union.
-pub(crate) fn without_null(schema: &mut Schema) {
+/// - None may be null. The API server drops a null that a field may not have, so `ephemeral: null` in an overlay means
+///   "absent", as people mean it; where a field may be null it would be kept, and a rule would see both arms of a union.
+/// - A paragraph of a description is one line: `kubectl explain` breaks lines by itself, and would break ours once more.
+pub(crate) fn tidy(schema: &mut Schema) {
     let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
     for property in properties.values_mut().filter_map(Value::as_object_mut) {
+        if let Some(Value::String(description)) = property.get_mut("description") {
+            let paragraphs: Vec<_> = description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
+            *description = paragraphs.join("\n\n");
+        }
         if let Some(Value::Array(types)) = property.get_mut("type") {
             types.retain(|type_| type_ != "null");
             if let [type_] = types.as_slice() {
@@ -46,11 +56,48 @@ pub(crate) fn string_map(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Resource quantities by name. A quantity may be written as a number or as a string, as everywhere in Kubernetes.
+/// Resource quantities by name: each an integer or a string.
 pub(crate) fn quantity_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 16,
         "additionalProperties": {"x-kubernetes-int-or-string": true},
     })
+}
+
+/// Reads what [`quantity_map`] describes. A [`Quantity`] by itself would also take a fraction without quotes, which the
+/// schema of a custom resource has no word for.
+pub(crate) fn quantities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Quantity>, D::Error> {
+    let map = BTreeMap::<String, IntegerOrText>::deserialize(deserializer)?;
+    Ok(map.into_iter().map(|(name, IntegerOrText(quantity))| (name, quantity)).collect())
+}
+
+struct IntegerOrText(Quantity);
+
+impl<'de> Deserialize<'de> for IntegerOrText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IntegerOrTextVisitor;
+
+        impl Visitor<'_> for IntegerOrTextVisitor {
+            type Value = IntegerOrText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer or a string, as in 1, \"0.5\", 100m or 128Mi")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(IntegerOrText(Quantity(number.to_string())))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(IntegerOrText(Quantity(number.to_string())))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(IntegerOrText(Quantity(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_any(IntegerOrTextVisitor)
+    }
 }

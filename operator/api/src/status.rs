@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How the room stands, as the operator saw it last.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::without_null)]
+#[schemars(transform = crate::schema::tidy)]
 pub struct ChatRoomStatus {
     /// The generation of the spec that the rest of the status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -50,6 +50,13 @@ fn a_value_of_the_wrong_type_is_named_with_its_field_and_line() {
 }
 
 #[test]
+fn a_fraction_without_quotes_is_refused_as_the_api_server_does() {
+    let violation = refused_spec("{pod: {resources: {limits: {cpu: 0.5}}}}");
+    let said = "spec.pod.resources.limits.cpu: invalid type: floating point `0.5`, expected an integer or a string";
+    assert!(violation.to_string().starts_with(said), "{violation}");
+}
+
+#[test]
 fn the_bounds_of_the_schema_hold() {
     let cases = [
         ("{replicas: -1}", "spec.replicas: must be 0 to 500, is -1"),
