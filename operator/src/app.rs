@@ -121,7 +121,11 @@ fn spawn(parts: Parts, shutdown: &Shutdown) -> JoinSet<anyhow::Result<&'static s
     let mut tasks = JoinSet::new();
     let serving = web::serve(listener, Arc::clone(&health), metrics, shutdown.clone());
     tasks.spawn(async move { Ok(serving.await.map(|()| "the port for probes and metrics")?) });
-    let polling = fleet.run(poll, shutdown.clone());
+    let pods_are_known = {
+        let context = Arc::clone(&context);
+        async move { context.stores.wait_until_ready().await }
+    };
+    let polling = fleet.run(poll, pods_are_known, shutdown.clone());
     tasks.spawn(async move {
         polling.await;
         Ok("the fleet")

@@ -22,7 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::debug;
 
 /// How many wishes to reconcile may wait. The controller takes them at once; a full queue means that it stands still, and
@@ -38,10 +38,17 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The name of a room.
 pub type RoomRef = ObjectRef<ChatRoom>;
 
+/// How long rooms wait for the first round. Without it a new operator would take every gateway for unknown, and write so.
+const FIRST_ROUND: Duration = Duration::from_secs(5);
+
+/// What the gateways of each room answered.
+pub type Reports = HashMap<RoomRef, Vec<GatewayReport>>;
+
 /// The latest answers. Cheap to clone; all clones see the same.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    rooms: Arc<Mutex<HashMap<RoomRef, Vec<GatewayReport>>>>,
+    rooms: Arc<Mutex<Reports>>,
+    asked: Arc<watch::Sender<bool>>,
 }
 
 /// What the polling task needs.
@@ -77,28 +84,47 @@ impl Fleet {
         self.rooms().get(room).cloned().unwrap_or_default()
     }
 
-    /// Polls until `shutdown` resolves.
-    pub async fn run(self, poll: Poll, shutdown: impl Future<Output = ()>) {
-        tokio::pin!(shutdown);
+    /// Resolves when everybody has been asked once, or that takes too long.
+    pub async fn wait_until_asked(&self) {
+        // Fails only when the sender is gone, which is a part of this.
+        let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
+    }
+
+    /// Takes the answers of one round in place of those of the last.
+    pub fn hear(&self, reports: Reports) {
+        *self.rooms() = reports;
+        self.asked.send_replace(true);
+    }
+
+    /// Polls from the moment at which the pods are known until `shutdown` resolves.
+    pub async fn run(self, poll: Poll, pods_are_known: impl Future, shutdown: impl Future<Output = ()>) {
+        let polling = async {
+            pods_are_known.await;
+            tokio::join!(self.poll(&poll), async {
+                tokio::time::sleep(FIRST_ROUND).await;
+                self.asked.send_replace(true);
+            });
+        };
+        tokio::select! {
+            () = polling => {}
+            () = shutdown => {}
+        }
+    }
+
+    async fn poll(&self, poll: &Poll) {
         let asker = Asker::new(poll.port);
         let mut told = Told::default();
         loop {
-            tokio::select! {
-                () = self.round(&poll, &asker, &mut told) => {}
-                () = &mut shutdown => return,
-            }
+            self.round(poll, &asker, &mut told).await;
             let pause = PAUSE.mul_f64(rand::rng().random_range(0.9..1.1));
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = &mut shutdown => return,
-            }
+            tokio::time::sleep(pause).await;
         }
     }
 
     /// Asks everybody once.
     async fn round(&self, poll: &Poll, asker: &Asker, told: &mut Told) {
         poll.health.fleet_moves();
-        let mut heard: HashMap<RoomRef, Vec<GatewayReport>> = HashMap::new();
+        let mut heard = Reports::new();
         let gateways = poll.pods.state().into_iter().filter_map(|pod| gateway(&pod));
         let mut answers = stream::iter(gateways)
             .map(|gateway| async move { (asker.ask(gateway.address).await, gateway) })
@@ -117,11 +143,11 @@ impl Fleet {
         for reports in heard.values_mut() {
             reports.sort_by(|one, other| one.pod.cmp(&other.pod));
         }
-        *self.rooms() = heard.clone();
+        self.hear(heard.clone());
         told.tell(&heard, poll);
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomRef, Vec<GatewayReport>>> {
+    fn rooms(&self) -> MutexGuard<'_, Reports> {
         // The map is replaced as a whole, so a panic elsewhere does not spoil it.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +160,7 @@ struct Told(HashMap<RoomRef, Noted>);
 impl Told {
     /// Asks for a reconcile of every room of which something changed that matters. What does not fit into the queue counts
     /// as not told, and so comes up again in the next round.
-    fn tell(&mut self, heard: &HashMap<RoomRef, Vec<GatewayReport>>, poll: &Poll) {
+    fn tell(&mut self, heard: &Reports, poll: &Poll) {
         let known: HashSet<_> = self.0.keys().cloned().collect();
         for room in known.into_iter().chain(heard.keys().cloned()).collect::<HashSet<_>>() {
             let now = heard.get(&room).map(|reports| Noted::of(reports)).unwrap_or_default();
@@ -183,6 +209,7 @@ mod tests {
     use super::*;
     use axum::Router;
     use axum::routing::get;
+    use futures_util::future;
     use kube::runtime::reflector::{self, store::Writer};
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
@@ -300,11 +327,24 @@ mod tests {
         assert!(told.0.is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn rooms_do_not_wait_for_gateways_that_say_nothing() {
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let pods =
+            (0..200).map(|number| pod(|pod| pod["metadata"]["name"] = json!(format!("lobby-{number}")))).collect();
+        let (poll, _triggered, _writer) = poll(silent.local_addr().unwrap().port(), pods, TRIGGERS);
+        let fleet = Fleet::default();
+        let running = tokio::spawn(fleet.clone().run(poll, async {}, future::pending()));
+        fleet.wait_until_asked().await;
+        assert_eq!(fleet.reports(&lobby()), [], "the round of 200 silent gateways goes on");
+        running.abort();
+    }
+
     #[tokio::test]
     async fn it_stops_when_asked() {
         let (poll, _triggered, _writer) = poll(1, vec![], TRIGGERS);
         let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(Fleet::default().run(poll, async move { drop(stopped.await) }));
+        let running = tokio::spawn(Fleet::default().run(poll, async {}, async move { drop(stopped.await) }));
         stop.send(()).unwrap();
         running.await.unwrap();
     }

@@ -18,6 +18,7 @@ use kube::runtime::reflector::ObjectRef;
 /// When the operator is stopping.
 pub async fn observe(room: &ChatRoom, context: &Context) -> Result<Observed, Error> {
     context.stores.wait_until_ready().await?;
+    context.fleet.wait_until_asked().await;
     let Ok(identity) = Identity::parse(room) else {
         // A room that cannot have children has none.
         return Ok(Observed::default());

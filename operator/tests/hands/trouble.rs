@@ -2,6 +2,7 @@
 
 use crate::support::{ApiServer, Operator, Request, key, lobby};
 use chatroom_operator::controller::errors::Category;
+use chatroom_settings::GatewayStatus;
 use serde_json::{Value, json};
 
 const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
@@ -81,6 +82,24 @@ async fn a_secret_that_is_there_already_is_used() {
     Operator::begins(&api).settles().await;
     assert_eq!(api.get(&key("api/v1/secrets", "lobby-redis")), Some(theirs));
     assert!(api.get(&key("apis/apps/v1/deployments", "lobby")).is_some());
+}
+
+#[tokio::test]
+async fn a_password_that_a_gateway_misses_is_made_up_again_and_told() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let mut operator = Operator::begins(&api);
+    operator.settles().await;
+    let secret = key("api/v1/secrets", "lobby-redis");
+    let before = api.get(&secret).unwrap();
+    api.remove(&secret);
+    // An operator that has just made sure of the Secret gives the pods time to notice it; a new one has not.
+    let mut operator = Operator::begins(&api);
+    operator.hears(GatewayStatus { missing: vec!["redis/password".into()], ..GatewayStatus::default() });
+    operator.settles().await;
+    assert_ne!(api.get(&secret).unwrap()["stringData"], before["stringData"]);
+    let told = api.all("apis/events.k8s.io/v1/events");
+    assert!(told.iter().any(|event| event["reason"] == "RedisCredentialRecreated" && event["type"] == "Warning"));
 }
 
 #[tokio::test]

@@ -10,12 +10,14 @@ use chatroom_operator::events::Events;
 use chatroom_operator::fleet::Fleet;
 use chatroom_operator::health::Health;
 use chatroom_operator::metrics::Metrics;
+use chatroom_operator::observed::GatewayReport;
+use chatroom_settings::GatewayStatus;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Lookup, ObjectRef};
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -29,10 +31,12 @@ impl Operator {
     /// A process that has just begun and remembers nothing.
     pub(crate) fn begins(api: &ApiServer) -> Self {
         let (stores, writers) = Stores::new();
+        let fleet = Fleet::default();
+        fleet.hear(HashMap::new());
         let context = Context {
             client: api.client(),
             stores,
-            fleet: Fleet::default(),
+            fleet,
             defaults: defaults(),
             memory: Memory::default(),
             events: Events::new(api.client(), Some("operator-1".into())),
@@ -52,6 +56,13 @@ impl Operator {
         fill(api, "apis/apps/v1/deployments", &mut writers.deployments, true);
         fill(api, "apis/policy/v1/poddisruptionbudgets", &mut writers.budgets, true);
         fill(api, "api/v1/pods", &mut writers.pods, true);
+    }
+
+    /// Hears this from the one gateway of `lobby`.
+    pub(crate) fn hears(&self, status: GatewayStatus) {
+        let report = GatewayReport { pod: "lobby-1".into(), answer: Ok(status) };
+        let lobby = ObjectRef::new("lobby").within(NAMESPACE);
+        self.context.fleet.hear(HashMap::from([(lobby, vec![report])]));
     }
 
     /// Reconciles `lobby` as the watches have seen it last.
