@@ -1,1 +1,9 @@
-//! Not written yet.
+//! What one program writes, the other reads: the operator's objects against the gateway's own readers.
+
+mod rooms;
+
+mod mounts;
+mod settings;
+
+mod files;
+mod local;
