@@ -16,8 +16,9 @@ use tracing::{debug, warn};
 use self::order::{Order, Output};
 use crate::backplane::bus::{self, BusEvent};
 use crate::backplane::seen::Seen;
-use crate::backplane::{Backplane, BackplaneError, History, Position, RoomPosition};
+use crate::backplane::{Backplane, BackplaneError, History, RoomPosition};
 use crate::hub::Hub;
+use crate::id::Incarnation;
 use crate::membership::{Beat, Joined, LeaseClock};
 use crate::message::RoomMessage;
 use crate::metrics::Metrics;
@@ -65,13 +66,14 @@ pub fn start(
     let (clock, seen, metrics) = (joined.clock.clone(), joined.seen.clone(), metrics.clone());
     let beats = joined.beats.clone();
     let deliver = async move {
-        let Some(began) = first_lease(beats).await else { return };
-        let order = Order::new(began);
+        let Some((incarnation, order, beats)) = first_lease(beats).await else { return };
         let now = Instant::now();
         let delivery = Delivery {
             backplane,
             bus,
             clock,
+            beats,
+            incarnation,
             seen,
             sink,
             metrics,
@@ -93,15 +95,21 @@ pub fn start(
     })
 }
 
-async fn first_lease(mut beats: watch::Receiver<Beat>) -> Option<Position> {
-    let beat = beats.wait_for(|beat| beat.began.is_some()).await.ok()?;
-    beat.began.clone()
+async fn first_lease(mut beats: watch::Receiver<Beat>) -> Option<(Incarnation, Order, watch::Receiver<Beat>)> {
+    let (incarnation, began) = {
+        let beat = beats.wait_for(|beat| beat.began.is_some()).await.ok()?;
+        (beat.incarnation, beat.began.clone()?)
+    };
+    Some((incarnation, Order::new(began), beats))
 }
 
 struct Delivery<S> {
     backplane: Arc<dyn Backplane>,
     bus: bus::Receiver,
     clock: LeaseClock,
+    beats: watch::Receiver<Beat>,
+    /// For whose clients it delivers.
+    incarnation: Incarnation,
     seen: Seen,
     sink: S,
     metrics: Metrics,
@@ -158,11 +166,31 @@ impl<S: Sink> Delivery<S> {
     /// Asked at each step: a process that was frozen has to know it before it hands out its backlog.
     fn is_isolated(&mut self) -> bool {
         let isolated = !self.clock.holds();
+        self.follow_incarnation();
         if isolated {
             // What is dropped meanwhile is in the log, or lost.
             (self.look, self.urgent) = (Instant::now() + RETRY, true);
         }
         isolated
+    }
+
+    /// A gateway that was declared dead begins anew, and so does its order: those who were there are told to come back
+    /// and may be elsewhere by now, and whoever comes must not hear again what it heard there.
+    fn follow_incarnation(&mut self) {
+        if !self.beats.has_changed().unwrap_or(false) {
+            return;
+        }
+        let Beat { incarnation, began, .. } = self.beats.borrow_and_update().clone();
+        if incarnation == self.incarnation {
+            return;
+        }
+        let Some(began) = began else { return };
+        self.incarnation = incarnation;
+        self.order = Order::new(began);
+        (self.reading, self.repair) = (None, None);
+        (self.look, self.urgent) = (Instant::now(), true);
+        // For one that has not been told yet, what comes next does not follow.
+        self.sink.lose_position();
     }
 
     fn event(&mut self, event: BusEvent) {
@@ -206,7 +234,8 @@ impl<S: Sink> Delivery<S> {
 
     fn read(&mut self, read: Read) {
         self.reading = None;
-        if self.is_isolated() {
+        let asked_by = self.incarnation;
+        if self.is_isolated() || self.incarnation != asked_by {
             return;
         }
         match read {

@@ -162,17 +162,7 @@ async fn a_gateway_that_was_declared_dead_starts_anew() {
     gateway.standing(Standing::Leased).await;
     let before = gateway.joined.membership.borrow().incarnation;
     let (old, late) = (gateway.connect().await, gateway.joined.roster.mint());
-    // Somebody says that it is the next container of the pod.
-    let successor = LeaseRequest {
-        incarnation: Incarnation::random(),
-        length: Duration::from_secs(60),
-        born: None,
-        pod_uid: "pod".into(),
-        template: String::new(),
-        draining: false,
-        seen: Vec::new(),
-    };
-    assert!(matches!(room.lease(successor).await.unwrap(), LeaseAnswer::Leased(_)));
+    succeed(&room).await;
     assert_eq!(gateway.publisher.publish(text(old, "too late")).await, Err(PublishError::Fenced));
     assert_eq!(gateway.joined.roster.register(late, details()).await, Err(RegisterError::Fenced));
     gateway.standing(Standing::Leased).await;
@@ -184,6 +174,48 @@ async fn a_gateway_that_was_declared_dead_starts_anew() {
     gateway.online(1).await;
     assert_eq!(gateway.heard.at_least(1).await.len(), 1);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_anew_begins_where_the_room_is() {
+    let room = Memory::new();
+    let view = Faulty::new(&room);
+    let settings = Settings { pod_uid: "pod".into(), timing: HURRIED, ..Settings::default() };
+    let gateway = Gateway::begin(Arc::new(view.clone()), settings);
+    gateway.standing(Standing::Leased).await;
+    let other = Gateway::start(Arc::new(room.clone())).await;
+    let speaker = other.connect().await;
+    other.say(speaker, "before").await;
+    gateway.heard.at_least(1).await;
+    view.away(true);
+    gateway.standing(Standing::Isolated).await;
+    succeed(&room).await;
+    other.say(speaker, "meanwhile").await;
+    view.away(false);
+    gateway.standing(Standing::Leased).await;
+    let new = gateway.connect().await;
+    gateway.say(new, "after").await;
+    let heard = gateway.heard.at_least(2).await;
+    let words: Vec<&[u8]> = heard.iter().map(|message| &message.message.payload[..]).collect();
+    // Whoever comes now may have heard at another gateway what was said meanwhile.
+    assert_eq!(words, [&b"before"[..], b"after"]);
+    assert_eq!(gateway.heard.lost(), 1, "and who was there is told");
+    gateway.stop().await;
+    other.stop().await;
+}
+
+/// Somebody says that it is the next container of the pod.
+async fn succeed(room: &Memory) {
+    let successor = LeaseRequest {
+        incarnation: Incarnation::random(),
+        length: Duration::from_secs(60),
+        born: None,
+        pod_uid: "pod".into(),
+        template: String::new(),
+        draining: false,
+        seen: Vec::new(),
+    };
+    assert!(matches!(room.lease(successor).await.unwrap(), LeaseAnswer::Leased(_)));
 }
 
 #[tokio::test]
