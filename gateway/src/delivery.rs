@@ -74,6 +74,7 @@ pub fn start(
             clock,
             beats,
             incarnation,
+            is_new: false,
             seen,
             sink,
             metrics,
@@ -110,6 +111,8 @@ struct Delivery<S> {
     beats: watch::Receiver<Beat>,
     /// For whose clients it delivers.
     incarnation: Incarnation,
+    /// Whether it waits to learn where the order of a new incarnation begins.
+    is_new: bool,
     seen: Seen,
     sink: S,
     metrics: Metrics,
@@ -127,6 +130,7 @@ struct Delivery<S> {
 enum Next {
     Event(BusEvent),
     Read(Read),
+    Beat,
     Due,
 }
 
@@ -137,6 +141,7 @@ enum Read {
 
 impl<S: Sink> Delivery<S> {
     async fn run(mut self) {
+        let mut renewed = self.beats.clone();
         loop {
             let due = self.repair.map_or(self.look, |repair| repair.min(self.look));
             let reading = async {
@@ -151,10 +156,12 @@ impl<S: Sink> Delivery<S> {
             let next = tokio::select! {
                 event = self.bus.next() => Next::Event(event),
                 next = reading => next,
+                Ok(()) = renewed.changed() => Next::Beat,
             };
             match next {
                 Next::Event(event) => self.event(event),
                 Next::Read(read) => self.read(read),
+                Next::Beat => self.follow_incarnation(),
                 Next::Due if self.repair.is_some_and(|repair| repair <= due) => self.repair(),
                 Next::Due => self.look(),
             }
@@ -181,16 +188,18 @@ impl<S: Sink> Delivery<S> {
             return;
         }
         let Beat { incarnation, began, .. } = self.beats.borrow_and_update().clone();
-        if incarnation == self.incarnation {
-            return;
+        if incarnation != self.incarnation {
+            (self.incarnation, self.is_new) = (incarnation, true);
+            // For one that has not been told yet, what comes next does not follow. Nobody new is here before the lease.
+            self.sink.lose_position();
         }
-        let Some(began) = began else { return };
-        self.incarnation = incarnation;
-        self.order = Order::new(began);
-        (self.reading, self.repair) = (None, None);
-        (self.look, self.urgent) = (Instant::now(), true);
-        // For one that has not been told yet, what comes next does not follow.
-        self.sink.lose_position();
+        if let Some(began) = began
+            && std::mem::take(&mut self.is_new)
+        {
+            self.order = Order::new(began);
+            (self.reading, self.repair) = (None, None);
+            (self.look, self.urgent) = (Instant::now(), true);
+        }
     }
 
     fn event(&mut self, event: BusEvent) {

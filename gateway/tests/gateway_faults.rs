@@ -12,7 +12,7 @@ use chatroom_gateway::backplane::publisher::PublishError;
 use chatroom_gateway::backplane::{Backplane, LeaseAnswer, LeaseRequest};
 use chatroom_gateway::id::Incarnation;
 use chatroom_gateway::membership::roster::RegisterError;
-use chatroom_gateway::membership::{Settings, Standing};
+use chatroom_gateway::membership::{Settings, Standing, Timing};
 use futures_util::FutureExt as _;
 use support::faulty::Faulty;
 use support::gateway::{Gateway, HURRIED, details, text};
@@ -135,7 +135,11 @@ async fn ends_wait_while_nothing_is_reached_and_nobody_comes_in() {
 async fn an_isolated_gateway_delivers_nothing_and_then_what_it_missed() {
     let room = Memory::new();
     let view = Faulty::new(&room);
-    let (gateway, other) = (Gateway::start(Arc::new(view.clone())).await, Gateway::start(Arc::new(room)).await);
+    let gateway = Gateway::start(Arc::new(view.clone())).await;
+    // Leases too seldom to condemn anybody.
+    let timing = Timing { lease: Duration::from_secs(60), renew: Duration::from_secs(30), ..HURRIED };
+    let other = Gateway::begin(Arc::new(room), Settings { timing, ..Settings::default() });
+    other.standing(Standing::Leased).await;
     let speaker = other.connect().await;
     other.say(speaker, "before").await;
     gateway.heard.at_least(1).await;
