@@ -240,8 +240,11 @@ fn gateways_that_cannot_be_asked_say_nothing_against_the_room() {
 
 #[test]
 fn each_trouble_with_redis_has_its_reason() {
+    let nobody_knows = after(json!({}), |observed| {
+        (0..2).for_each(|index| answer(observed, index).redis.state = RedisState::Unknown);
+    });
+    assert_eq!(words(&nobody_knows, "RedisReady"), ("Unknown", "Starting"));
     for (state, expected) in [
-        (RedisState::Unknown, ("Unknown", "Starting")),
         (RedisState::NotUsed, ("True", "Connected")),
         (RedisState::CredentialsMissing, ("False", "SecretNotFound")),
         (RedisState::CredentialsRefused, ("False", "CredentialsRefused")),
@@ -250,6 +253,17 @@ fn each_trouble_with_redis_has_its_reason() {
         let status = after(json!({}), |observed| answer(observed, 1).redis.state = state);
         assert_eq!(words(&status, "RedisReady"), expected);
     }
+}
+
+#[test]
+fn a_gateway_that_starts_does_not_make_the_others_forget_redis() {
+    let status = after(json!({}), |observed| answer(observed, 1).redis.state = RedisState::Unknown);
+    assert_eq!(words(&status, "RedisReady"), ("True", "Connected"));
+    let status = after(json!({}), |observed| {
+        answer(observed, 0).redis.state = RedisState::Unreachable;
+        answer(observed, 1).redis.state = RedisState::Unknown;
+    });
+    assert_eq!(words(&status, "RedisReady"), ("False", "ConnectFailed"));
 }
 
 #[test]
