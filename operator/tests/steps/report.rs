@@ -167,6 +167,23 @@ fn ready_says_that_redis_is_in_the_way() {
 }
 
 #[test]
+fn ready_says_that_redis_may_not_even_be_created() {
+    let status = after(json!({}), |observed| {
+        one_not_ready(observed);
+        answer(observed, 1).redis.state = RedisState::Unreachable;
+        observed.redis_pods.clear();
+        status(&mut observed.redis).conditions = Some(vec![DeploymentCondition {
+            type_: "ReplicaFailure".to_owned(),
+            status: "True".to_owned(),
+            message: Some("exceeded quota: small".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+    });
+    let why = "1 of 2 gateways: Redis cannot be reached (pods cannot be created: exceeded quota: small)";
+    assert_eq!(condition(&status, "RedisReady"), ("False", "ConnectFailed", why));
+}
+
+#[test]
 fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
     let gave_up = |observed: &mut Observed| {
         one_not_ready(observed);

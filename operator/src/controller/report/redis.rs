@@ -51,7 +51,7 @@ fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: 
     // The smallest message, not the first: the order of the answers is no news.
     let detail = concerned.iter().map(|status| status.redis.message.as_str()).filter(|text| !text.is_empty()).min();
     let mut message = format!("{} of {} gateways: {}", concerned.len(), answers.len(), detail.unwrap_or(text));
-    if let Some(obstacle) = why_not(&observed.redis_pods) {
+    if let Some(obstacle) = why_not(observed.redis.as_ref(), &observed.redis_pods) {
         message.push_str(&format!(" ({obstacle})"));
     }
     message
