@@ -157,7 +157,7 @@ impl Gateway {
         for (name, task) in membership_tasks {
             tasks.adopt(name, task);
         }
-        let hub = Arc::new(Hub::new(&cold.broadcast));
+        let hub = Arc::new(Hub::new(&cold.broadcast, in_force.hot.clone()));
         let deliver =
             delivery::start(Arc::clone(&backplane), &joined, Arc::clone(&hub), &metrics, shutdown.subscribe());
         tasks.adopt("delivery", deliver);

@@ -16,8 +16,9 @@ use tracing::{debug, warn};
 use self::order::{Order, Output};
 use crate::backplane::bus::{self, BusEvent};
 use crate::backplane::seen::Seen;
-use crate::backplane::{Backplane, BackplaneError, History, Position, RoomPosition};
+use crate::backplane::{Backplane, BackplaneError, History, RoomPosition};
 use crate::hub::Hub;
+use crate::id::Incarnation;
 use crate::membership::{Beat, Joined, LeaseClock};
 use crate::message::RoomMessage;
 use crate::metrics::Metrics;
@@ -65,13 +66,15 @@ pub fn start(
     let (clock, seen, metrics) = (joined.clock.clone(), joined.seen.clone(), metrics.clone());
     let beats = joined.beats.clone();
     let deliver = async move {
-        let Some(began) = first_lease(beats).await else { return };
-        let order = Order::new(began);
+        let Some((incarnation, order, beats)) = first_lease(beats).await else { return };
         let now = Instant::now();
         let delivery = Delivery {
             backplane,
             bus,
             clock,
+            beats,
+            incarnation,
+            is_new: false,
             seen,
             sink,
             metrics,
@@ -93,15 +96,23 @@ pub fn start(
     })
 }
 
-async fn first_lease(mut beats: watch::Receiver<Beat>) -> Option<Position> {
-    let beat = beats.wait_for(|beat| beat.began.is_some()).await.ok()?;
-    beat.began.clone()
+async fn first_lease(mut beats: watch::Receiver<Beat>) -> Option<(Incarnation, Order, watch::Receiver<Beat>)> {
+    let (incarnation, began) = {
+        let beat = beats.wait_for(|beat| beat.began.is_some()).await.ok()?;
+        (beat.incarnation, beat.began.clone()?)
+    };
+    Some((incarnation, Order::new(began), beats))
 }
 
 struct Delivery<S> {
     backplane: Arc<dyn Backplane>,
     bus: bus::Receiver,
     clock: LeaseClock,
+    beats: watch::Receiver<Beat>,
+    /// For whose clients it delivers.
+    incarnation: Incarnation,
+    /// Whether it waits to learn where the order of a new incarnation begins.
+    is_new: bool,
     seen: Seen,
     sink: S,
     metrics: Metrics,
@@ -119,6 +130,7 @@ struct Delivery<S> {
 enum Next {
     Event(BusEvent),
     Read(Read),
+    Beat,
     Due,
 }
 
@@ -129,6 +141,7 @@ enum Read {
 
 impl<S: Sink> Delivery<S> {
     async fn run(mut self) {
+        let mut renewed = self.beats.clone();
         loop {
             let due = self.repair.map_or(self.look, |repair| repair.min(self.look));
             let reading = async {
@@ -143,10 +156,12 @@ impl<S: Sink> Delivery<S> {
             let next = tokio::select! {
                 event = self.bus.next() => Next::Event(event),
                 next = reading => next,
+                Ok(()) = renewed.changed() => Next::Beat,
             };
             match next {
                 Next::Event(event) => self.event(event),
                 Next::Read(read) => self.read(read),
+                Next::Beat => self.follow_incarnation(),
                 Next::Due if self.repair.is_some_and(|repair| repair <= due) => self.repair(),
                 Next::Due => self.look(),
             }
@@ -158,11 +173,33 @@ impl<S: Sink> Delivery<S> {
     /// Asked at each step: a process that was frozen has to know it before it hands out its backlog.
     fn is_isolated(&mut self) -> bool {
         let isolated = !self.clock.holds();
+        self.follow_incarnation();
         if isolated {
             // What is dropped meanwhile is in the log, or lost.
             (self.look, self.urgent) = (Instant::now() + RETRY, true);
         }
         isolated
+    }
+
+    /// A gateway that was declared dead begins anew, and so does its order: those who were there are told to come back
+    /// and may be elsewhere by now, and whoever comes must not hear again what it heard there.
+    fn follow_incarnation(&mut self) {
+        if !self.beats.has_changed().unwrap_or(false) {
+            return;
+        }
+        let Beat { incarnation, began, .. } = self.beats.borrow_and_update().clone();
+        if incarnation != self.incarnation {
+            (self.incarnation, self.is_new) = (incarnation, true);
+            // For one that has not been told yet, what comes next does not follow. Nobody new is here before the lease.
+            self.sink.lose_position();
+        }
+        if let Some(began) = began
+            && std::mem::take(&mut self.is_new)
+        {
+            self.order = Order::new(began);
+            (self.reading, self.repair) = (None, None);
+            (self.look, self.urgent) = (Instant::now(), true);
+        }
     }
 
     fn event(&mut self, event: BusEvent) {
@@ -206,7 +243,8 @@ impl<S: Sink> Delivery<S> {
 
     fn read(&mut self, read: Read) {
         self.reading = None;
-        if self.is_isolated() {
+        let asked_by = self.incarnation;
+        if self.is_isolated() || self.incarnation != asked_by {
             return;
         }
         match read {

@@ -9,7 +9,7 @@ mod member;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use chatroom_settings::Broadcast;
+use chatroom_settings::{Broadcast, Hot};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -28,6 +28,8 @@ const BATCH_BYTES: usize = 128 * 1024;
 pub struct Hub {
     raw: Raw,
     log: Mutex<Log>,
+    /// How large a message may be, and so the log.
+    hot: watch::Receiver<Arc<Hot>>,
     /// Wakes members, once for all that was delivered together. It follows the log, outside of its lock.
     head: watch::Sender<Head>,
 }
@@ -50,12 +52,13 @@ impl Head {
 }
 
 impl Hub {
-    /// A hub without members, whose messages look as `broadcast` says.
+    /// A hub without members, whose messages look as `broadcast` says. Its log follows `limits.maxMessageBytes`.
     #[must_use]
-    pub fn new(broadcast: &Broadcast) -> Self {
+    pub fn new(broadcast: &Broadcast, hot: watch::Receiver<Arc<Hot>>) -> Self {
         Self {
             raw: Raw::new(broadcast.online_suffix.clone(), broadcast.exclude_sender),
             log: Mutex::default(),
+            hot,
             head: watch::Sender::default(),
         }
     }
@@ -85,7 +88,8 @@ impl Hub {
         if batches.is_empty() {
             return;
         }
-        let head = self.log().append(batches, Instant::now());
+        let most_bytes = log::most_bytes(&self.hot.borrow().limits);
+        let head = self.log().append(batches, most_bytes, Instant::now());
         self.head.send_modify(|known| known.advance(head));
     }
 

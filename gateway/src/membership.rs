@@ -126,7 +126,7 @@ pub struct Beat {
     pub number: u64,
     /// For whom the lease is now.
     pub incarnation: Incarnation,
-    /// Where the order stood at the first lease of all: from there on this gateway may have clients.
+    /// Where the order stood at the first lease of this incarnation: from there on it may have clients. Absent before.
     pub began: Option<Position>,
 }
 

@@ -12,8 +12,10 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use self::outbox::Outbox;
@@ -25,6 +27,13 @@ thread_local! {
     /// One for each thread, and not for each socket: a socket that says nothing costs nothing.
     static SCRATCH: RefCell<Box<[u8; SCRATCH_BYTES]>> = RefCell::new(Box::new([0; SCRATCH_BYTES]));
 }
+
+/// How long a stream may be silent before the kernel asks whether the client's machine is there; then again at each
+/// [`PROBE_EVERY`]. Our own pings find out sooner, but there are none while the gateway is isolated.
+const SILENT: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+/// Questions without an answer after which the stream is broken.
+const PROBES: u32 = 4;
 
 /// One client's stream.
 #[derive(Debug)]
@@ -63,9 +72,10 @@ pub struct Wrote {
 }
 
 impl Socket {
-    /// Takes over a stream whose upgrade was answered, with the options it has. `read_ahead` is what the client sent behind its request.
+    /// Takes over a stream whose upgrade was answered. `read_ahead` is what the client sent behind its request.
     #[must_use]
     pub fn new(stream: TcpStream, read_ahead: Bytes) -> Self {
+        make_prompt(&stream);
         Self { stream, decoder: Decoder::default(), unread: read_ahead, rest: Bytes::new(), outbox: Outbox::default() }
     }
 
@@ -194,10 +204,37 @@ impl Socket {
     }
 }
 
+/// A frame goes out at once, and does not wait until the client acknowledged the one before. A stream that refuses its
+/// options is one that has just broken: the next read says so.
+fn make_prompt(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(SILENT).with_interval(PROBE_EVERY).with_retries(PROBES);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
 fn received(next: Result<Option<Event>, Violation>) -> Received {
     match next {
         Ok(Some(event)) => Received::Event(event),
         Ok(None) => Received::Bytes,
         Err(violation) => Received::Violation(violation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_does_not_wait_for_the_one_before_and_a_dead_machine_is_found() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let socket = Socket::new(accepted.unwrap().0, Bytes::new());
+        assert!(socket.stream.nodelay().unwrap());
+        assert!(SockRef::from(&socket.stream).keepalive().unwrap());
     }
 }

@@ -12,7 +12,7 @@ use chatroom_gateway::backplane::publisher::PublishError;
 use chatroom_gateway::backplane::{Backplane, LeaseAnswer, LeaseRequest};
 use chatroom_gateway::id::Incarnation;
 use chatroom_gateway::membership::roster::RegisterError;
-use chatroom_gateway::membership::{Settings, Standing};
+use chatroom_gateway::membership::{Settings, Standing, Timing};
 use futures_util::FutureExt as _;
 use support::faulty::Faulty;
 use support::gateway::{Gateway, HURRIED, details, text};
@@ -135,7 +135,11 @@ async fn ends_wait_while_nothing_is_reached_and_nobody_comes_in() {
 async fn an_isolated_gateway_delivers_nothing_and_then_what_it_missed() {
     let room = Memory::new();
     let view = Faulty::new(&room);
-    let (gateway, other) = (Gateway::start(Arc::new(view.clone())).await, Gateway::start(Arc::new(room)).await);
+    let gateway = Gateway::start(Arc::new(view.clone())).await;
+    // Leases too seldom to condemn anybody.
+    let timing = Timing { lease: Duration::from_secs(60), renew: Duration::from_secs(30), ..HURRIED };
+    let other = Gateway::begin(Arc::new(room), Settings { timing, ..Settings::default() });
+    other.standing(Standing::Leased).await;
     let speaker = other.connect().await;
     other.say(speaker, "before").await;
     gateway.heard.at_least(1).await;
@@ -162,17 +166,7 @@ async fn a_gateway_that_was_declared_dead_starts_anew() {
     gateway.standing(Standing::Leased).await;
     let before = gateway.joined.membership.borrow().incarnation;
     let (old, late) = (gateway.connect().await, gateway.joined.roster.mint());
-    // Somebody says that it is the next container of the pod.
-    let successor = LeaseRequest {
-        incarnation: Incarnation::random(),
-        length: Duration::from_secs(60),
-        born: None,
-        pod_uid: "pod".into(),
-        template: String::new(),
-        draining: false,
-        seen: Vec::new(),
-    };
-    assert!(matches!(room.lease(successor).await.unwrap(), LeaseAnswer::Leased(_)));
+    succeed(&room).await;
     assert_eq!(gateway.publisher.publish(text(old, "too late")).await, Err(PublishError::Fenced));
     assert_eq!(gateway.joined.roster.register(late, details()).await, Err(RegisterError::Fenced));
     gateway.standing(Standing::Leased).await;
@@ -184,6 +178,48 @@ async fn a_gateway_that_was_declared_dead_starts_anew() {
     gateway.online(1).await;
     assert_eq!(gateway.heard.at_least(1).await.len(), 1);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_anew_begins_where_the_room_is() {
+    let room = Memory::new();
+    let view = Faulty::new(&room);
+    let settings = Settings { pod_uid: "pod".into(), timing: HURRIED, ..Settings::default() };
+    let gateway = Gateway::begin(Arc::new(view.clone()), settings);
+    gateway.standing(Standing::Leased).await;
+    let other = Gateway::start(Arc::new(room.clone())).await;
+    let speaker = other.connect().await;
+    other.say(speaker, "before").await;
+    gateway.heard.at_least(1).await;
+    view.away(true);
+    gateway.standing(Standing::Isolated).await;
+    succeed(&room).await;
+    other.say(speaker, "meanwhile").await;
+    view.away(false);
+    gateway.standing(Standing::Leased).await;
+    let new = gateway.connect().await;
+    gateway.say(new, "after").await;
+    let heard = gateway.heard.at_least(2).await;
+    let words: Vec<&[u8]> = heard.iter().map(|message| &message.message.payload[..]).collect();
+    // Whoever comes now may have heard at another gateway what was said meanwhile.
+    assert_eq!(words, [&b"before"[..], b"after"]);
+    assert_eq!(gateway.heard.lost(), 1, "and who was there is told");
+    gateway.stop().await;
+    other.stop().await;
+}
+
+/// Somebody says that it is the next container of the pod.
+async fn succeed(room: &Memory) {
+    let successor = LeaseRequest {
+        incarnation: Incarnation::random(),
+        length: Duration::from_secs(60),
+        born: None,
+        pod_uid: "pod".into(),
+        template: String::new(),
+        draining: false,
+        seen: Vec::new(),
+    };
+    assert!(matches!(room.lease(successor).await.unwrap(), LeaseAnswer::Leased(_)));
 }
 
 #[tokio::test]

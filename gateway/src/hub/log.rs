@@ -3,15 +3,24 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chatroom_settings::Limits;
 use tokio::time::Instant;
 
 use super::Head;
 use crate::protocol::Batch;
 
-/// Bytes kept. It is what the slowest members of a busy room can lag behind, and what they can cost all together.
+/// Bytes kept, unless messages may be large. It is what the slowest members of a busy room can lag behind, and what they
+/// can cost all together.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// The largest messages that fit at least: a reader that is in the middle of one is not slow yet.
+const LARGEST_MESSAGES: usize = 4;
 /// How long frames are kept, however few there are. Nobody may lag that long.
 const MOST_AGE: Duration = Duration::from_secs(60);
+
+/// How many bytes are kept where these limits are in force.
+pub(super) fn most_bytes(limits: &Limits) -> usize {
+    MOST_BYTES.max((limits.max_message_bytes as usize).saturating_mul(LARGEST_MESSAGES))
+}
 
 /// Frames in the order of the room, numbered from 0. When full, the oldest go: whoever had not written them is slow.
 #[derive(Debug, Default)]
@@ -55,8 +64,9 @@ impl Log {
         }
     }
 
-    /// Appends frames, and lets the oldest go. What is appended now stays, whatever its size: nobody had a chance to read it.
-    pub(super) fn append(&mut self, batches: Vec<Batch>, now: Instant) -> Head {
+    /// Appends frames, and lets the oldest go until `most_bytes` are left. What is appended now stays, whatever its size:
+    /// nobody had a chance to read it.
+    pub(super) fn append(&mut self, batches: Vec<Batch>, most_bytes: usize, now: Instant) -> Head {
         let newest = self.head.end;
         for batch in batches {
             let entry = Entry { first: self.head.end, at: now, batch };
@@ -66,7 +76,7 @@ impl Log {
                 self.entries.push_back(entry);
             }
         }
-        while self.entries.front().is_some_and(|oldest| self.bytes > MOST_BYTES && oldest.first < newest) {
+        while self.entries.front().is_some_and(|oldest| self.bytes > most_bytes && oldest.first < newest) {
             self.drop_oldest();
         }
         self.expire(now);
@@ -130,7 +140,7 @@ mod tests {
     #[test]
     fn a_reader_finds_the_batch_it_stands_in() {
         let mut log = log();
-        log.append(vec![batch(3, 10), batch(2, 10), batch(1, 10)], Instant::now());
+        log.append(vec![batch(3, 10), batch(2, 10), batch(1, 10)], MOST_BYTES, Instant::now());
         assert_eq!(positions(&log, 0), Some(vec![0, 3, 5]));
         assert_eq!(positions(&log, 4), Some(vec![3, 5]));
         assert_eq!(positions(&log, 6), Some(vec![]));
@@ -141,7 +151,7 @@ mod tests {
     fn the_oldest_go_when_there_are_too_many_bytes() {
         let mut log = log();
         for _ in 0..20 {
-            log.append(vec![batch(1, 1024 * 1024)], Instant::now());
+            log.append(vec![batch(1, 1024 * 1024)], MOST_BYTES, Instant::now());
         }
         assert_eq!(positions(&log, 3), None);
         assert_eq!(positions(&log, 4).map(|kept| kept.len()), Some(16));
@@ -151,8 +161,8 @@ mod tests {
     #[test]
     fn a_delivery_larger_than_the_log_can_be_read() {
         let mut log = log();
-        log.append(vec![batch(1, 100)], Instant::now());
-        log.append(vec![batch(1, MOST_BYTES), batch(1, MOST_BYTES)], Instant::now());
+        log.append(vec![batch(1, 100)], MOST_BYTES, Instant::now());
+        log.append(vec![batch(1, MOST_BYTES), batch(1, MOST_BYTES)], MOST_BYTES, Instant::now());
         assert_eq!(positions(&log, 0), None);
         assert_eq!(positions(&log, 1), Some(vec![1, 2]));
     }
@@ -161,8 +171,8 @@ mod tests {
     fn nothing_is_kept_for_longer_than_a_minute() {
         let mut log = log();
         let now = Instant::now();
-        log.append(vec![batch(1, 10)], now);
-        log.append(vec![batch(1, 10)], now + MOST_AGE);
+        log.append(vec![batch(1, 10)], MOST_BYTES, now);
+        log.append(vec![batch(1, 10)], MOST_BYTES, now + MOST_AGE);
         assert_eq!(positions(&log, 0), Some(vec![0, 1]));
         log.expire(now + MOST_AGE + Duration::from_millis(1));
         assert_eq!((positions(&log, 0), positions(&log, 1)), (None, Some(vec![1])));
@@ -171,9 +181,30 @@ mod tests {
     #[test]
     fn without_readers_nothing_is_kept() {
         let mut log = log();
-        log.append(vec![batch(1, 10)], Instant::now());
+        log.append(vec![batch(1, 10)], MOST_BYTES, Instant::now());
         log.leave();
-        log.append(vec![batch(1, 10)], Instant::now());
+        log.append(vec![batch(1, 10)], MOST_BYTES, Instant::now());
         assert_eq!((log.bytes, log.entries.len(), log.head.end), (0, 0, 2));
+    }
+
+    #[test]
+    fn the_log_grows_with_the_largest_message_and_shrinks_again() {
+        let limits = |max_message_bytes| Limits {
+            max_connections_per_pod: 1,
+            max_message_bytes,
+            slow_seconds: 1,
+            idle_timeout_seconds: None,
+            max_connection_age_seconds: None,
+        };
+        let large = 8 * 1024 * 1024;
+        let (usual, grown) = (most_bytes(&limits(64 * 1024)), most_bytes(&limits(large)));
+        assert_eq!((usual, grown), (MOST_BYTES, 32 * 1024 * 1024));
+        let mut log = log();
+        for _ in 0..5 {
+            log.append(vec![batch(1, large as usize)], grown, Instant::now());
+        }
+        assert_eq!(positions(&log, 1), Some(vec![1, 2, 3, 4]), "four of the largest fit");
+        log.append(vec![batch(1, 10)], usual, Instant::now());
+        assert_eq!(positions(&log, 4), Some(vec![4, 5]), "a smaller limit counts from the next message on");
     }
 }

@@ -204,8 +204,9 @@ impl Keeper {
         }
         self.known = Some((born, run));
         self.doors.joined.seen.observe(&position.epoch, position.seq);
-        self.doors.joined.clock.acknowledged(sent);
+        // First, so that whoever sees a lease also sees whose it is.
         self.beat(Some(position));
+        self.doors.joined.clock.acknowledged(sent);
         let redis = match self.backplane.trouble() {
             Some(message) => RedisStatus { state: RedisState::Unsuitable, message },
             None => self.backplane.healthy(),
@@ -284,10 +285,10 @@ impl Keeper {
     fn beat(&self, position: Option<Position>) {
         self.doors.beats.send_modify(|beat| {
             beat.number += 1;
-            beat.incarnation = self.incarnation;
-            if beat.began.is_none() {
-                beat.began = position;
+            if beat.incarnation != self.incarnation {
+                (beat.incarnation, beat.began) = (self.incarnation, None);
             }
+            beat.began = beat.began.take().or(position);
         });
     }
 

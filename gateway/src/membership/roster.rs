@@ -1,23 +1,20 @@
 //! The connections of this gateway as the room knows them: registered before the client hears "yes", and ended for sure.
 
-use std::collections::{HashMap, VecDeque};
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tracing::debug;
 
+pub(super) use self::state::Change;
+use self::state::{Ended, State, Step};
 use super::Renew;
 use crate::backplane::{Backplane, BackplaneError, End, Entry, RegisterAnswer, RegisterMode};
 use crate::id::{ConnectionId, Incarnation};
 use crate::metrics::Metrics;
 
-/// How long an end that was acknowledged is remembered: longer than any replica lags behind that may take over.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// Live connections a script while the registry is built anew.
-const REWRITE: usize = 500;
-/// Ends a script.
-const ENDS: usize = 100;
 /// Between two tries; the backplane itself waits for its connection.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -49,15 +46,6 @@ pub struct Details {
     pub user_agent: Option<String>,
 }
 
-/// What happened to Redis, so that something has to be written again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// A new connection: what was in flight on the old one may have taken effect late.
-    Connection,
-    /// Another server, or data lost: what was acknowledged may be gone, and what was ended back.
-    Server,
-}
-
 #[derive(Debug)]
 struct Shared {
     backplane: Arc<dyn Backplane>,
@@ -69,36 +57,6 @@ struct Shared {
     work: Notify,
     /// Ends that are not acknowledged.
     outstanding: watch::Sender<usize>,
-}
-
-#[derive(Debug)]
-struct State {
-    incarnation: Incarnation,
-    live: HashMap<ConnectionId, String>,
-    waiting: VecDeque<Ended>,
-    /// Taken from `waiting`, not acknowledged.
-    in_flight: usize,
-    /// Acknowledged, oldest first.
-    remembered: VecDeque<(Instant, Ended)>,
-    /// Live connections that have to be written again.
-    rewrite: Vec<ConnectionId>,
-    /// How often all had to be written again.
-    rewrites: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ended {
-    id: ConnectionId,
-    /// Whether its registration may take effect after its end: nobody knows what became of it.
-    doubtful: bool,
-}
-
-/// What the writer does next.
-enum Step {
-    Rewrite(Incarnation, Vec<Entry>),
-    Ends(Incarnation, Vec<Ended>),
-    /// Until then there is nothing to do.
-    Idle(Option<Instant>),
 }
 
 impl Roster {
@@ -269,6 +227,7 @@ impl Shared {
         let known = {
             let mut state = self.state();
             let known = state.live.remove(&id).is_some();
+            let doubtful = doubtful || state.late_until.is_some_and(|late| Instant::now() < late);
             if known {
                 state.waiting.push_back(Ended { id, doubtful });
             }
@@ -314,12 +273,7 @@ impl Shared {
             Ok(RegisterAnswer::Gone | RegisterAnswer::Fenced) => self.renew.now(),
             Err(error) => {
                 debug!(%error, "failed to write my connections, trying again");
-                {
-                    let mut state = self.state();
-                    if state.incarnation == me {
-                        state.rewrite.extend(ids);
-                    }
-                }
+                self.state().unwritten(me, ids, &error, Instant::now());
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -332,73 +286,5 @@ impl Shared {
             debug!(%error, "failed to write ends, trying again");
             tokio::time::sleep(RETRY).await;
         }
-    }
-}
-
-impl State {
-    fn new(incarnation: Incarnation) -> Self {
-        Self {
-            incarnation,
-            live: HashMap::new(),
-            waiting: VecDeque::new(),
-            in_flight: 0,
-            remembered: VecDeque::new(),
-            rewrite: Vec::new(),
-            rewrites: 0,
-        }
-    }
-
-    fn changed(&mut self, change: Change) {
-        if change == Change::Server {
-            self.rewrite = self.live.keys().copied().collect();
-            self.rewrites += 1;
-        }
-        let (again, still): (VecDeque<_>, VecDeque<_>) =
-            self.remembered.drain(..).partition(|(_, ended)| change == Change::Server || ended.doubtful);
-        self.remembered = still;
-        self.waiting.extend(again.into_iter().map(|(_, ended)| ended));
-    }
-
-    fn next(&mut self, now: Instant) -> Step {
-        while let Some((since, ended)) = self.remembered.front().copied()
-            && now.saturating_duration_since(since) >= REMEMBERED
-        {
-            self.remembered.pop_front();
-            if ended.doubtful {
-                // One last time: whatever was in flight has long arrived or never will.
-                self.waiting.push_back(Ended { doubtful: false, ..ended });
-            }
-        }
-        while !self.rewrite.is_empty() {
-            let chunk = self.rewrite.split_off(self.rewrite.len().saturating_sub(REWRITE));
-            let entry = |id| Some(Entry { id, details: self.live.get(&id)?.clone() });
-            let entries: Vec<Entry> = chunk.into_iter().filter_map(entry).collect();
-            if !entries.is_empty() {
-                return Step::Rewrite(self.incarnation, entries);
-            }
-        }
-        if self.waiting.is_empty() {
-            return Step::Idle(self.remembered.front().map(|(since, _)| *since + REMEMBERED));
-        }
-        let some: Vec<Ended> = self.waiting.drain(..self.waiting.len().min(ENDS)).collect();
-        self.in_flight = some.len();
-        Step::Ends(self.incarnation, some)
-    }
-
-    fn written(&mut self, me: Incarnation, ended: Vec<Ended>, failed: bool, most: usize, now: Instant) {
-        if self.incarnation != me {
-            return;
-        }
-        self.in_flight = 0;
-        if failed {
-            for ended in ended.into_iter().rev() {
-                self.waiting.push_front(ended);
-            }
-            return;
-        }
-        self.remembered.extend(ended.into_iter().map(|ended| (now, ended)));
-        // The oldest are the ones that every replica has.
-        let over = self.remembered.len().saturating_sub(most);
-        self.remembered.drain(..over);
     }
 }

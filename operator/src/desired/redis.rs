@@ -67,8 +67,8 @@ fn service(names: &Names) -> Service {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(names.selector(Component::Redis)),
             ports: Some(vec![port]),
-            // While it sleeps before it stops it is not ready, but still what draining gateways have to reach.
-            publish_not_ready_addresses: Some(true),
+            // Addresses that are not ready are not published. A pod that sleeps before it stops serves whoever connects for as
+            // long as there is no other; once its successor is ready it gets nobody new, and the room does not stand on two.
             ..ServiceSpec::default()
         }),
         status: None,
