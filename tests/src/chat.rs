@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -27,15 +30,25 @@ pub enum Received {
     Closed(Option<u16>),
 }
 
-/// One connected client. It reads only while one of its methods waits.
+/// One connected client. Like a browser it reads, and answers pings, also while nobody asks it what it has received.
 pub struct ChatClient {
     name: String,
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    sink: SplitSink<Stream, Message>,
+    received: mpsc::Receiver<Received>,
     history: VecDeque<Received>,
+    // Ended with the client.
+    _reader: JoinSet<()>,
 }
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// More than any test lets come in before it looks. Full, the client stops to read, and the gateway will say so.
+const UNREAD: usize = 100_000;
 
 /// How many received things a failure shows.
 const SHOWN: usize = 10;
+/// How much of each it shows.
+const SHOWN_CHARACTERS: usize = 120;
 
 impl ChatClient {
     /// Connects; `name` is for the words of a failure.
@@ -66,7 +79,11 @@ impl ChatClient {
         let (stream, _) = connect_async_with_config(request, None, without_delay)
             .await
             .with_context(|| format!("{name} connects to {url}"))?;
-        Ok(Self { name: name.to_owned(), stream, history: VecDeque::new() })
+        let (sink, stream) = stream.split();
+        let (inbox, received) = mpsc::channel(UNREAD);
+        let mut reader = JoinSet::new();
+        reader.spawn(read(stream, inbox));
+        Ok(Self { name: name.to_owned(), sink, received, history: VecDeque::new(), _reader: reader })
     }
 
     /// Connects.
@@ -95,7 +112,7 @@ impl ChatClient {
 
     /// Sends without minding whether the other side still reads.
     pub async fn try_say(&mut self, text: &str) -> bool {
-        self.stream.send(Message::text(text)).await.is_ok()
+        self.sink.send(Message::text(text)).await.is_ok()
     }
 
     /// The next thing that arrives.
@@ -111,26 +128,13 @@ impl ChatClient {
 
     /// The next thing that arrives before the deadline; `None`: nothing did.
     pub async fn next_within(&mut self, deadline: Duration) -> Option<Received> {
-        let end = Instant::now() + deadline;
-        loop {
-            let frame = timeout_at(end, self.stream.next()).await.ok()?;
-            let received = match frame {
-                Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
-                Some(Ok(Message::Close(close))) => {
-                    // The answer is queued; whoever closed waits for it.
-                    let _ = self.stream.flush().await;
-                    Received::Closed(close.map(|close| close.code.into()))
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Err(_)) | None => Received::Closed(None),
-            };
-            self.history.push_back(received.clone());
-            if self.history.len() > SHOWN {
-                self.history.pop_front();
-            }
-            return Some(received);
+        // Behind the end of the stream nothing else is to come.
+        let received = timeout(deadline, self.received.recv()).await.ok()?.unwrap_or(Received::Closed(None));
+        self.history.push_back(received.clone());
+        if self.history.len() > SHOWN {
+            self.history.pop_front();
         }
+        Some(received)
     }
 
     /// The next thing that arrives is exactly this text.
@@ -185,20 +189,43 @@ impl ChatClient {
 
     /// Leaves with a close frame and waits for the answer.
     pub async fn leave(mut self) {
-        let _ = self.stream.close(None).await;
+        let _ = self.sink.close().await;
         while !matches!(self.next_within(SOON).await, None | Some(Received::Closed(_))) {}
     }
 
     async fn send(&mut self, message: Message) {
-        if let Err(error) = self.stream.send(message).await {
+        if let Err(error) = self.sink.send(message).await {
             panic!("{self} could not send: {error}");
+        }
+    }
+}
+
+/// Hands on what arrives, to the end of the stream.
+async fn read(mut stream: SplitStream<Stream>, inbox: mpsc::Sender<Received>) {
+    loop {
+        // Reading on behind a close frame is what sends the answer to it.
+        let received = match stream.next().await {
+            Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
+            Some(Ok(Message::Close(close))) => Received::Closed(close.map(|close| close.code.into())),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Err(_)) | None => return,
+        };
+        if inbox.send(received).await.is_err() {
+            return;
         }
     }
 }
 
 impl fmt::Display for ChatClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "client {} (received last: {:?})", self.name, self.history)
+        write!(formatter, "client {} (received last:", self.name)?;
+        for received in &self.history {
+            let shown = format!("{received:?}");
+            let cut = shown.char_indices().nth(SHOWN_CHARACTERS).map_or(shown.len(), |(at, _)| at);
+            write!(formatter, " {}{}", &shown[..cut], if cut < shown.len() { "…" } else { "" })?;
+        }
+        formatter.write_str(")")
     }
 }
 
