@@ -135,7 +135,7 @@ impl Keeper {
             self.metrics.redis_connects.inc();
             self.doors.joined.roster.changed(Change::Connection);
         }
-        if self.doors.watchdog.is_stalled() {
+        if self.attend(self.doors.watchdog.has_stalled()).await {
             error!("the main runtime stands still: the lease is not renewed");
             self.count("withheld");
             return self.settings.timing.renew;
