@@ -216,7 +216,11 @@ fn each_rule_says_what_would_be_right() {
             unavailable,
         ),
         (json!({"podDisruptionBudget": {"maxUnavailable": 0}}), "spec.podDisruptionBudget.maxUnavailable", no_drain),
-        (json!({"podDisruptionBudget": {"maxUnavailable": "000"}}), "spec.podDisruptionBudget.maxUnavailable", no_drain),
+        (
+            json!({"podDisruptionBudget": {"maxUnavailable": "000"}}),
+            "spec.podDisruptionBudget.maxUnavailable",
+            no_drain,
+        ),
         (json!({"allowedOrigins": ["*"]}), "spec.allowedOrigins", nothing_but_origins),
         (json!({"allowedOrigins": ["a.com"]}), "spec.allowedOrigins", nothing_but_origins),
         (json!({"allowedOrigins": ["https://a.com/"]}), "spec.allowedOrigins", nothing_but_origins),
