@@ -14,8 +14,12 @@ for script in deploy/scripts/*.sh tests/cluster/*.sh tests/cluster/inside/*.sh .
 if has shellcheck; then grep -l '^#!' deploy/scripts/*.sh tests/cluster/*.sh tests/cluster/inside/*.sh .ci/run | xargs shellcheck
 else skipped "shellcheck of the scripts (it is not installed)"
 fi
-if has go && [ "$(uname)" = Linux ]; then (cd tests/cluster && test -z "$(gofmt -l cmd | tee /dev/stderr)" && CGO_ENABLED=0 go test ./cmd/image ./cmd/forward)
-else skipped "the Go programs of tests/cluster (they need Go and Linux)"
+if has go && [ "$(uname)" = Linux ]; then
+  unformatted=$(cd tests/cluster && gofmt -l cmd)
+  [ -z "$unformatted" ] || die "not as gofmt writes it: $unformatted"
+  (cd tests/cluster && CGO_ENABLED=0 go test ./cmd/image ./cmd/forward)
+else
+  skipped "the Go programs of tests/cluster (they need Go and Linux)"
 fi
 
 step "dependencies"
@@ -25,4 +29,4 @@ fi
 
 step "unit and component tests"
 has redis-server || skipped "tests that need Redis (redis-server is not installed)"
-cargo test --workspace --locked
+cargo test --workspace --locked --no-fail-fast

@@ -58,11 +58,15 @@ fn every_crate_keeps_the_lints_of_the_workspace() {
 #[test]
 fn a_file_in_no_module_tree_is_found() {
     let files = BTreeMap::from([
-        ("src/lib.rs", "mod door; mod r#in { mod deep; }"),
+        ("src/lib.rs", "mod door; mod old; mod r#in { mod deep; }"),
+        ("src/old/mod.rs", "mod beside;"),
+        ("src/old/beside.rs", ""),
         ("src/door.rs", "#[cfg(test)] mod tests; #[path = \"odd.rs\"] mod even;"),
         ("src/door/tests.rs", ""),
         ("src/odd.rs", ""),
-        ("src/in/deep.rs", ""),
+        ("src/in/deep.rs", "mod old;"),
+        ("src/in/deep/old/mod.rs", "mod style;"),
+        ("src/in/deep/old/style.rs", ""),
         ("src/forgotten.rs", "mod below;"),
         ("src/forgotten/below.rs", ""),
     ]);
@@ -118,7 +122,8 @@ fn places(file: &Path, is_root: bool, module: &Declaration) -> Vec<PathBuf> {
     if let Some(path) = &module.path {
         return vec![beside.join(path)];
     }
-    let own_folder = if is_root { beside.to_owned() } else { file.with_extension("") };
+    let opens_folder = is_root || file.ends_with("mod.rs");
+    let own_folder = if opens_folder { beside.to_owned() } else { file.with_extension("") };
     let below = own_folder.join(module.name.iter().map(|name| name.trim_start_matches("r#")).collect::<PathBuf>());
     vec![below.with_extension("rs"), below.join("mod.rs")]
 }

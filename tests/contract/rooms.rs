@@ -1,6 +1,6 @@
 //! The rooms that the contract is checked with: all samples, and some that say more.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chatroom_operator::decide::decide;
 use chatroom_operator::desired::{Resources, desired};
@@ -26,10 +26,10 @@ pub(crate) fn cases() -> Vec<Case> {
         .filter(|file| text(file).contains("kind: ChatRoom"))
         .collect();
     assert!(files.len() >= 4, "samples and rooms are there: {files:?}");
-    files.iter().map(case).collect()
+    files.iter().map(|file| case(file)).collect()
 }
 
-fn case(path: &PathBuf) -> Case {
+fn case(path: &Path) -> Case {
     let file = repository::relative(path);
     let defaults = Defaults { gateway_image: "gateway:1".into(), redis_image: "redis:1".into() };
     let manifest = Manifest::parse(&text(path)).unwrap_or_else(|invalid| panic!("{file}: {invalid}"));

@@ -1,13 +1,12 @@
 //! A namespace of a test's own, and what is done in it.
 
-use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use chatroom_api::{ChatRoom, condition};
 use chatroom_tests::chat::ChatClient;
-use chatroom_tests::environment;
 use chatroom_tests::wait::until;
+use chatroom_tests::{environment, skipped};
 use futures_util::FutureExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -30,11 +29,9 @@ pub(crate) struct World {
 /// Runs `test` in a fresh namespace, if end-to-end tests are wanted.
 pub(crate) async fn in_namespace(name: &str, test: impl AsyncFnOnce(&World)) {
     if !environment::e2e_is_wanted() {
-        // Not `eprintln!`: the test harness swallows what a passing test prints.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped {name}: set {}=1 and KUBECONFIG to run it on a cluster with the operator",
-            environment::E2E
+        skipped::say(
+            name,
+            &format!("set {}=1 and KUBECONFIG to run it on a cluster with the operator", environment::E2E),
         );
         return;
     }

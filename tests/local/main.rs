@@ -1,12 +1,14 @@
 //! The built programs on this machine: what `chatroom local` promises, with real sockets, real signals and a real Redis.
 //!
-//! These tests need `redis-server` on PATH and a Linux `/proc`.
+//! Those of several gateways need a `redis-server` on PATH and say when there is none.
 
 mod run;
 
 mod one;
 mod several;
 
+// It looks for what is left behind in /proc.
+#[cfg(target_os = "linux")]
 mod ending;
 mod faults;
 mod refusals;

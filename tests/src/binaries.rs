@@ -39,7 +39,11 @@ fn build() -> PathBuf {
         Some("debug") | None => "dev",
         Some(other) => other,
     };
-    let status = Command::new(environment::cargo())
+    let mut cargo = Command::new(environment::cargo());
+    for name in environment::set_by_cargo_for_this_test() {
+        cargo.env_remove(name);
+    }
+    let status = cargo
         .current_dir(repository::root())
         .args(["build", "--quiet", "--profile", profile])
         .args(["--package", "chatroom-operator", "--package", "chatroom-gateway", "--bins"])

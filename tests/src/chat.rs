@@ -117,7 +117,11 @@ impl ChatClient {
             let received = match frame {
                 Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
                 Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
-                Some(Ok(Message::Close(close))) => Received::Closed(close.map(|close| close.code.into())),
+                Some(Ok(Message::Close(close))) => {
+                    // The answer is queued; whoever closed waits for it.
+                    let _ = self.stream.flush().await;
+                    Received::Closed(close.map(|close| close.code.into()))
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Err(_)) | None => Received::Closed(None),
             };

@@ -26,6 +26,15 @@ pub fn cargo() -> OsString {
     read("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// The variables that cargo sets for the test that it runs. A cargo that inherits them builds half of the dependencies
+/// anew, because build scripts (ring's is one) look at them.
+pub fn set_by_cargo_for_this_test() -> impl Iterator<Item = OsString> {
+    const BEGINNINGS: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| BEGINNINGS.iter().any(|beginning| name.to_string_lossy().starts_with(beginning)))
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
 fn read(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

@@ -12,4 +12,5 @@ pub mod ports;
 pub mod process;
 pub mod redis_server;
 pub mod repository;
+pub mod skipped;
 pub mod wait;

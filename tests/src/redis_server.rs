@@ -6,7 +6,18 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::skipped;
 use crate::wait::{SOON, until};
+
+/// Whether this machine has no `redis-server` on PATH; then it says that the test is skipped.
+#[must_use]
+pub fn is_missing_for(test: &str) -> bool {
+    let version = std::process::Command::new("redis-server").arg("--version").stdout(Stdio::null()).status();
+    if version.is_err() {
+        skipped::say(test, "there is no redis-server on PATH");
+    }
+    version.is_err()
+}
 
 /// A running `redis-server` from PATH; ended with its guard.
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+//! The hub seen from its door: what members get, in which order, and who is too slow.
+
 use std::time::Duration;
 
 use chatroom_settings::Limits;

@@ -13,7 +13,8 @@ pub struct Bounds {
 
 /// `spec.replicas`. The ceiling is far above what one Redis can feed; it stops a slip of the finger.
 pub const REPLICAS: Bounds = Bounds { min: 0, max: 500, default: Some(2) };
-/// `spec.pingIntervalSeconds`. 25 s is below the 30 s and 60 s after which common proxies cut a silent connection.
+/// `spec.pingIntervalSeconds`. 25 s, at most 30 s for a single connection, is well below the 60 s after which common proxies
+/// cut a silent connection.
 pub const PING_INTERVAL_SECONDS: Bounds = Bounds { min: 5, max: 300, default: Some(25) };
 /// `spec.limits.maxConnectionsPerPod`.
 pub const MAX_CONNECTIONS_PER_POD: Bounds = Bounds { min: 1, max: 1_000_000, default: Some(10_000) };

@@ -130,7 +130,7 @@ pub struct Pod {
     pub tolerations: Vec<Toleration>,
     /// Environment variables of the gateway container; at most 64, each name once. Names that begin with `CHATROOM_` are
     /// the operator's own and are refused. What the gateway does is decided by this resource, not by its environment: this
-    /// is for what surrounds it, such as `SSL_CERT_FILE`.
+    /// is for what surrounds it, such as `RUST_BACKTRACE`, or what a webhook of the cluster looks for.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(variable, !variable.name.startsWith('CHATROOM_'))")
         .message("variables CHATROOM_… are set by the operator: use another name"))]

@@ -48,10 +48,13 @@ pub struct ExternalRedis {
     /// Redis or a managed service with failover has it.
     #[serde(default)]
     pub topology: Topology,
-    /// The Secret key that holds the URL: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
+    /// The Secret key that holds the URL: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS with a
+    /// certificate of a public authority.
     ///
     /// The Secret lives in the room's namespace; the operator never reads it. While it is missing, `RedisReady` says
-    /// `SecretNotFound` and the gateways wait; they take it, and any later change of it, without a restart.
+    /// `SecretNotFound` and the gateways wait; they take it without a restart. It is read again at each connect, so a new
+    /// password counts from the next one on; connections that stand are kept. To move the room to another Redis name another
+    /// Secret, which rolls the gateways: a new URL in the same one would be taken by some of them earlier than by others.
     pub url_secret_ref: SecretKeyReference,
     /// Put before every key and channel of the room; up to 128 letters, digits, `:`, `.`, `_` and `-`, with one part in
     /// braces, as in `lobby:{eu-1}:`. Absent: `cr1:{<uid of the room>}:`.

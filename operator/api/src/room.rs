@@ -90,7 +90,8 @@ pub struct ChatRoomSpec {
     /// A tag or a digest alone picks another build from the operator's own repository. A repository needs one of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
-    /// Secrets with the credentials of private registries, for the gateways and for an ephemeral Redis; at most 8.
+    /// Secrets with the credentials of private registries, for the gateways and for an ephemeral Redis; at most 8. A change
+    /// rolls the gateways and restarts an ephemeral Redis.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -139,12 +140,16 @@ pub struct ChatRoomSpec {
     pub broadcast: Option<Broadcast>,
     /// What one client, and one gateway pod, may take. Absent: the defaults of its fields.
     ///
-    /// Limits reach running gateways without a restart, within about a minute and a half. Clients that are connected stay
-    /// connected, also those above a lowered `maxConnectionsPerPod`.
+    /// Limits reach running gateways without a restart, within about a minute and a half, and count for those who are
+    /// connected as well: whom a new `idleTimeoutSeconds` or `maxConnectionAgeSeconds` finds past it already is closed, one
+    /// after the other within a fifth of that time. A lowered `maxConnectionsPerPod` closes nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// Seconds between two pings to a client that is otherwise silent; 5 to 300. Absent: 25. A client that does not answer is
-    /// closed before the second next ping. Keep it below the idle time-out of every proxy on the way.
+    /// Seconds of silence of a client after which it is asked with a ping; 5 to 300. Absent: 25. A change rolls the gateways.
+    ///
+    /// Each connection has its own number within 20 % of this one. A client from which nothing comes for 10 s after a ping is
+    /// cut off without a close frame: nobody would read it. Keep it a quarter below the idle time-out of every proxy on the
+    /// way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = PING_INTERVAL_SECONDS.min, max = PING_INTERVAL_SECONDS.max))]
     pub ping_interval_seconds: Option<i32>,

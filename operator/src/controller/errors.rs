@@ -3,8 +3,11 @@
 use crate::controller::report::{ApplyFailure, FailureKind};
 use std::time::Duration;
 
-/// How long to leave a room alone that cannot get on without somebody's help. A change of the room is seen at once.
+/// How long to leave a room alone that has to change before it can get on. Its change is seen at once.
 const PERMANENT_RETRY: Duration = Duration::from_secs(600);
+
+/// How long until we look again whether we may: nothing tells us when a role or a quota was changed.
+const FORBIDDEN_RETRY: Duration = Duration::from_secs(30);
 
 /// How long until we look again whether a foreign object is gone: nothing tells us when it goes.
 const FOREIGN_RETRY: Duration = Duration::from_secs(30);
@@ -62,7 +65,7 @@ pub enum Error {
 pub enum Category {
     /// The API server will not take what the room asks for: the room has to change.
     Invalid,
-    /// The operator has no right to do it: its role has to change.
+    /// The operator may not do it: its role, a quota or a policy has to change.
     Forbidden,
     /// An object of somebody else is in the way.
     Foreign,
@@ -150,7 +153,8 @@ impl Category {
     #[must_use]
     pub fn retry(self) -> Option<Duration> {
         match self {
-            Self::Invalid | Self::Forbidden => Some(PERMANENT_RETRY),
+            Self::Invalid => Some(PERMANENT_RETRY),
+            Self::Forbidden => Some(FORBIDDEN_RETRY),
             Self::Foreign => Some(FOREIGN_RETRY),
             Self::Leaving => Some(LEAVING_RETRY),
             Self::Conflict | Self::Unreachable | Self::Server | Self::Stopping => None,
@@ -184,15 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn refusals_wait_for_somebody() {
-        for (code, message, category) in [
-            (422, "Deployment.apps \"lobby\" is invalid", Category::Invalid),
-            (403, "quota exceeded", Category::Forbidden),
-            (500, "failed to create typed patch object (chat/lobby; apps/v1, Kind=Deployment): …", Category::Invalid),
+    fn refusals_wait_for_somebody_and_longest_for_whom_we_watch() {
+        for (code, message, category, retry) in [
+            (422, "Deployment.apps \"lobby\" is invalid", Category::Invalid, PERMANENT_RETRY),
+            (403, "quota exceeded", Category::Forbidden, FORBIDDEN_RETRY),
+            (
+                500,
+                "failed to create typed patch object (chat/lobby; apps/v1, Kind=Deployment): …",
+                Category::Invalid,
+                PERMANENT_RETRY,
+            ),
         ] {
             let error = answer(code, message);
             assert_eq!(error.category(), category);
-            assert_eq!(error.category().retry(), Some(PERMANENT_RETRY));
+            assert_eq!(error.category().retry(), Some(retry));
             assert_eq!(error.story(), format!("failed to apply Deployment lobby: {message}"));
         }
     }

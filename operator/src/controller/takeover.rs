@@ -1,7 +1,9 @@
 //! Whose object it is that stands where one of ours should stand.
 
 use crate::names::{MANAGER, keys};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use chatroom_api::ChatRoom;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
 
 /// Whose an object is, seen from one room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub fn standing(meta: &ObjectMeta, owner: Owner<'_>) -> Standing {
     let controller = meta.owner_references.iter().flatten().find(|reference| reference.controller == Some(true));
     match controller {
         Some(reference) if reference.uid == owner.uid => Standing::Ours,
-        Some(reference) if reference.kind == "ChatRoom" && reference.name == owner.name => Standing::Leaving,
+        Some(reference) if is_room(reference) && reference.name == owner.name => Standing::Leaving,
         Some(reference) => Standing::Foreign(format!("{} {}", reference.kind, reference.name)),
         None if labelled_as_ours(meta, owner) => Standing::Adoptable,
         None => Standing::Foreign("somebody else".to_owned()),
@@ -46,6 +48,12 @@ pub fn standing(meta: &ObjectMeta, owner: Owner<'_>) -> Standing {
 #[must_use]
 pub fn may_delete(meta: &ObjectMeta, owner: Owner<'_>) -> bool {
     standing(meta, owner) == Standing::Ours
+}
+
+/// Of our group, in whichever version: other groups may have a kind of this name, too.
+fn is_room(owner: &OwnerReference) -> bool {
+    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    group == ChatRoom::group(&()) && owner.kind == ChatRoom::kind(&())
 }
 
 fn labelled_as_ours(meta: &ObjectMeta, owner: Owner<'_>) -> bool {
@@ -79,6 +87,13 @@ mod tests {
         assert_eq!(whose(owned_by("ChatRoom", "lobby", "0", true)), Standing::Leaving, "a former room of this name");
         assert_eq!(whose(owned_by("ChatRoom", "hall", "2", true)), Standing::Foreign("ChatRoom hall".into()));
         assert_eq!(whose(owned_by("Deployment", "lobby", "3", true)), Standing::Foreign("Deployment lobby".into()));
+    }
+
+    #[test]
+    fn a_room_of_another_group_is_somebody_else() {
+        let mut meta = owned_by("ChatRoom", "lobby", "0", true);
+        meta["ownerReferences"][0]["apiVersion"] = json!("example.com/v1");
+        assert_eq!(whose(meta), Standing::Foreign("ChatRoom lobby".into()));
     }
 
     #[test]

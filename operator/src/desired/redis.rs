@@ -1,7 +1,10 @@
 //! The room's own Redis: one pod without a disk, its Service, its password.
 //!
 //! It outlives the gateways when a room is deleted, so that they can still take leave of it: its pod sleeps for their grace
-//! period before it stops.
+//! period before it stops. They do so over the connections that they have: the Service goes with the room at once.
+//!
+//! A pod that is evicted gets its successor while it sleeps. Whoever is connected to the old one stays there until it stops,
+//! whoever comes anew gets the new one: for that long the room may be split in two.
 
 use std::collections::BTreeMap;
 
@@ -67,8 +70,8 @@ fn service(names: &Names) -> Service {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(names.selector(Component::Redis)),
             ports: Some(vec![port]),
-            // While it sleeps before it stops it is not ready, but still what draining gateways have to reach.
-            publish_not_ready_addresses: Some(true),
+            // Addresses that are not ready are not published. A pod that sleeps before it stops serves whoever connects for as
+            // long as there is no other; once its successor is ready it gets nobody new, and the room does not stand on two.
             ..ServiceSpec::default()
         }),
         status: None,

@@ -167,6 +167,23 @@ fn ready_says_that_redis_is_in_the_way() {
 }
 
 #[test]
+fn ready_says_that_redis_may_not_even_be_created() {
+    let status = after(json!({}), |observed| {
+        one_not_ready(observed);
+        answer(observed, 1).redis.state = RedisState::Unreachable;
+        observed.redis_pods.clear();
+        status(&mut observed.redis).conditions = Some(vec![DeploymentCondition {
+            type_: "ReplicaFailure".to_owned(),
+            status: "True".to_owned(),
+            message: Some("exceeded quota: small".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+    });
+    let why = "1 of 2 gateways: Redis cannot be reached (pods cannot be created: exceeded quota: small)";
+    assert_eq!(condition(&status, "RedisReady"), ("False", "ConnectFailed", why));
+}
+
+#[test]
 fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
     let gave_up = |observed: &mut Observed| {
         one_not_ready(observed);
@@ -240,8 +257,11 @@ fn gateways_that_cannot_be_asked_say_nothing_against_the_room() {
 
 #[test]
 fn each_trouble_with_redis_has_its_reason() {
+    let nobody_knows = after(json!({}), |observed| {
+        (0..2).for_each(|index| answer(observed, index).redis.state = RedisState::Unknown);
+    });
+    assert_eq!(words(&nobody_knows, "RedisReady"), ("Unknown", "Starting"));
     for (state, expected) in [
-        (RedisState::Unknown, ("Unknown", "Starting")),
         (RedisState::NotUsed, ("True", "Connected")),
         (RedisState::CredentialsMissing, ("False", "SecretNotFound")),
         (RedisState::CredentialsRefused, ("False", "CredentialsRefused")),
@@ -250,6 +270,17 @@ fn each_trouble_with_redis_has_its_reason() {
         let status = after(json!({}), |observed| answer(observed, 1).redis.state = state);
         assert_eq!(words(&status, "RedisReady"), expected);
     }
+}
+
+#[test]
+fn a_gateway_that_starts_does_not_make_the_others_forget_redis() {
+    let status = after(json!({}), |observed| answer(observed, 1).redis.state = RedisState::Unknown);
+    assert_eq!(words(&status, "RedisReady"), ("True", "Connected"));
+    let status = after(json!({}), |observed| {
+        answer(observed, 0).redis.state = RedisState::Unreachable;
+        answer(observed, 1).redis.state = RedisState::Unknown;
+    });
+    assert_eq!(words(&status, "RedisReady"), ("False", "ConnectFailed"));
 }
 
 #[test]

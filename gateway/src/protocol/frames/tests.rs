@@ -1,3 +1,5 @@
+//! The decoder frame by frame: every rule of RFC 6455 that a client can break, and every chunking of its bytes.
+
 use super::*;
 
 const LIMIT: u32 = 1000;

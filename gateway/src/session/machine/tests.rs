@@ -1,3 +1,5 @@
+//! The machine step by step: what a session does with each input, without a socket or a clock.
+
 use super::*;
 use crate::id::Incarnation;
 use crate::message::Kind;

@@ -97,7 +97,7 @@ fn why<'a>(waiting: impl Iterator<Item = &'a PodReport>) -> Option<String> {
     Some(format!("pod {}{others}: {reason}{separator}{message}", example.name))
 }
 
-/// Why pods of another component do not start.
-pub(super) fn why_not(pods: &[PodReport]) -> Option<String> {
-    why(pods.iter().filter(|pod| !pod.terminating && !pod.ready))
+/// Why pods of another component do not start, or cannot even be created.
+pub(super) fn why_not(deployment: Option<&Deployment>, pods: &[PodReport]) -> Option<String> {
+    deployment.and_then(refused).or_else(|| why(pods.iter().filter(|pod| !pod.terminating && !pod.ready)))
 }

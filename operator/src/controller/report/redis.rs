@@ -20,6 +20,7 @@ pub(super) fn redis_ready(observed: &Observed) -> Judgement {
     if answers.is_empty() {
         return nobody_answers(observed);
     }
+    // A gateway that has not asked yet knows nothing: with each that starts, the others would seem to know nothing either.
     let worst = answers.iter().map(|status| status.redis.state).max_by_key(|state| severity(*state));
     let (reason, text) = match worst.unwrap_or_default() {
         RedisState::Connected | RedisState::NotUsed => {
@@ -50,7 +51,7 @@ fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: 
     // The smallest message, not the first: the order of the answers is no news.
     let detail = concerned.iter().map(|status| status.redis.message.as_str()).filter(|text| !text.is_empty()).min();
     let mut message = format!("{} of {} gateways: {}", concerned.len(), answers.len(), detail.unwrap_or(text));
-    if let Some(obstacle) = why_not(&observed.redis_pods) {
+    if let Some(obstacle) = why_not(observed.redis.as_ref(), &observed.redis_pods) {
         message.push_str(&format!(" ({obstacle})"));
     }
     message
@@ -59,8 +60,8 @@ fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: 
 /// What somebody has to hear of first.
 fn severity(state: RedisState) -> u8 {
     match state {
-        RedisState::Connected | RedisState::NotUsed => 0,
-        RedisState::Unknown => 1,
+        RedisState::Unknown => 0,
+        RedisState::Connected | RedisState::NotUsed => 1,
         RedisState::Unreachable => 2,
         RedisState::CredentialsRefused => 3,
         RedisState::CredentialsMissing => 4,

@@ -1,13 +1,14 @@
 //! A child process that is started again when it ends, and that ends when this process does.
 //!
-//! Each child holds the reading end of a pipe as its standard input and ends when the other end closes. That end is
-//! closed on purpose to stop it, and by the operating system when this process dies, however it dies: one road, taken
-//! every time, so that it cannot rot.
+//! On purpose a child is ended with SIGTERM. But each child also holds the reading end of a pipe as its standard input and
+//! ends when the other end closes: the operating system closes it when this process dies, however it dies.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -137,13 +138,14 @@ async fn watch_over(
         () = wished(wishes, |wish| wish != Wish::Run) => None,
     };
     if unasked.is_none() {
-        drop(lifeline);
+        terminate(&child, kind);
         tokio::select! {
             _ = child.wait() => {}
             () = wished(wishes, |wish| wish == Wish::Kill) => kill(&mut child, kind, "as asked").await,
             () = tokio::time::sleep(kind.grace) => kill(&mut child, kind, "its time is over").await,
         }
     }
+    drop(lifeline);
     // Its last words are worth a moment; a grandchild that holds the pipe is not.
     let words = async { while logs.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(Duration::from_secs(1), words).await;
@@ -153,6 +155,14 @@ async fn watch_over(
 /// Waits for a wish; a dropped handle is the wish for everything to be over.
 async fn wished(wishes: &mut watch::Receiver<Wish>, fits: impl Fn(Wish) -> bool) {
     let _ = wishes.wait_for(|wish| fits(*wish)).await;
+}
+
+fn terminate(child: &Child, kind: &Kind) {
+    // Without an id it has ended and was waited for.
+    let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
+    if let Err(error) = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGTERM) {
+        say(&format!("{} could not be told to end: {error}", kind.name));
+    }
 }
 
 async fn kill(child: &mut Child, kind: &Kind, why: &str) {

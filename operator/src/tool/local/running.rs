@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::announce::Output;
-use super::kept::{Ended, Kept, Kind};
+use super::kept::{Ended, Kept, Kind, MakeCommand};
 use super::plan::{Plan, Replica};
 use super::probe::Probe;
 use super::{Stops, say};
@@ -25,6 +25,8 @@ const BEYOND_DRAIN_SECONDS: u32 = 30;
 /// A Redis without a disk has nothing to do at its end.
 const REDIS_GRACE: Duration = Duration::from_secs(5);
 
+/// When this process is killed, the gateways still have the ends of their connections to write.
+const REDIS_LINGER_SECONDS: u16 = 5;
 /// Between two looks whether Redis listens.
 const BETWEEN_CONNECTS: Duration = Duration::from_millis(20);
 
@@ -78,9 +80,8 @@ impl Running {
     pub(super) fn start(programs: &Programs, directory: TempDir, output: Output) -> Self {
         let (told, ended) = mpsc::channel(UNTOLD_ENDS);
         let redis = programs.redis.as_ref().map(|redis| {
-            let words =
-                [programs.own.clone().into(), "keep".into(), redis.program.clone(), redis.configuration.clone().into()];
-            let kind = Kind { name: "redis".into(), command: command(words.to_vec(), &[]), grace: REDIS_GRACE, output };
+            let command = command(redis_words(&programs.own, redis), &[]);
+            let kind = Kind { name: "redis".into(), command, grace: REDIS_GRACE, output };
             Kept::start(kind, told.clone())
         });
         Self { gateways: Vec::new(), redis, ended, told, output, directory }
@@ -152,6 +153,11 @@ async fn end_all(kept: &mut [Kept], stops: &mut Stops) {
     }
 }
 
+fn redis_words(own: &Path, redis: &OwnRedis) -> Vec<OsString> {
+    let linger = format!("--linger-seconds={REDIS_LINGER_SECONDS}").into();
+    vec![own.into(), "keep".into(), linger, redis.program.clone(), redis.configuration.clone().into()]
+}
+
 async fn until_listening(port: u16) {
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
         sleep(BETWEEN_CONNECTS).await;
@@ -170,7 +176,7 @@ fn gateway_kind(plan: &Plan, replica: &Replica, programs: &Programs, directory: 
     }
 }
 
-fn command(words: Vec<OsString>, environment: &[(String, String)]) -> super::kept::MakeCommand {
+fn command(words: Vec<OsString>, environment: &[(String, String)]) -> MakeCommand {
     let environment = environment.to_vec();
     Box::new(move || {
         let mut command = Command::new(&words[0]);
