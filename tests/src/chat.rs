@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -27,11 +30,27 @@ pub enum Received {
     Closed(Option<u16>),
 }
 
-/// One connected client. It reads only while one of its methods waits.
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// One connected client. As a browser's, its socket is read and its pings are answered also while nobody asks what came.
 pub struct ChatClient {
     name: String,
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    sink: SplitSink<Stream, Message>,
+    arrived: mpsc::Receiver<Received>,
+    _reader: AbortOnDropHandle,
     history: VecDeque<Received>,
+}
+
+/// Things that wait to be asked for. Nobody asks that late; a client that has more of them stops reading.
+const MOST_WAITING: usize = 10_000;
+
+/// Ends the reading with the client, so that dropping a client breaks its connection.
+struct AbortOnDropHandle(JoinHandle<()>);
+
+impl Drop for AbortOnDropHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// How many received things a failure shows.
@@ -66,7 +85,10 @@ impl ChatClient {
         let (stream, _) = connect_async_with_config(request, None, without_delay)
             .await
             .with_context(|| format!("{name} connects to {url}"))?;
-        Ok(Self { name: name.to_owned(), stream, history: VecDeque::new() })
+        let (sink, frames) = stream.split();
+        let (arrive, arrived) = mpsc::channel(MOST_WAITING);
+        let reader = AbortOnDropHandle(tokio::spawn(read(frames, arrive)));
+        Ok(Self { name: name.to_owned(), sink, arrived, _reader: reader, history: VecDeque::new() })
     }
 
     /// Connects.
@@ -95,7 +117,7 @@ impl ChatClient {
 
     /// Sends without minding whether the other side still reads.
     pub async fn try_say(&mut self, text: &str) -> bool {
-        self.stream.send(Message::text(text)).await.is_ok()
+        self.sink.send(Message::text(text)).await.is_ok()
     }
 
     /// The next thing that arrives.
@@ -111,26 +133,16 @@ impl ChatClient {
 
     /// The next thing that arrives before the deadline; `None`: nothing did.
     pub async fn next_within(&mut self, deadline: Duration) -> Option<Received> {
-        let end = Instant::now() + deadline;
-        loop {
-            let frame = timeout_at(end, self.stream.next()).await.ok()?;
-            let received = match frame {
-                Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
-                Some(Ok(Message::Close(close))) => {
-                    // The answer is queued; whoever closed waits for it.
-                    let _ = self.stream.flush().await;
-                    Received::Closed(close.map(|close| close.code.into()))
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Err(_)) | None => Received::Closed(None),
-            };
-            self.history.push_back(received.clone());
-            if self.history.len() > SHOWN {
-                self.history.pop_front();
-            }
-            return Some(received);
+        let received = match timeout(deadline, self.arrived.recv()).await.ok()? {
+            Some(received) => received,
+            // The end was told before; whoever asks again hears it again.
+            None => Received::Closed(None),
+        };
+        self.history.push_back(received.clone());
+        if self.history.len() > SHOWN {
+            self.history.pop_front();
         }
+        Some(received)
     }
 
     /// The next thing that arrives is exactly this text.
@@ -185,13 +197,35 @@ impl ChatClient {
 
     /// Leaves with a close frame and waits for the answer.
     pub async fn leave(mut self) {
-        let _ = self.stream.close(None).await;
+        let _ = self.sink.close().await;
         while !matches!(self.next_within(SOON).await, None | Some(Received::Closed(_))) {}
     }
 
     async fn send(&mut self, message: Message) {
-        if let Err(error) = self.stream.send(message).await {
+        if let Err(error) = self.sink.send(message).await {
             panic!("{self} could not send: {error}");
+        }
+    }
+}
+
+/// Reads until the stream ends or nobody listens.
+async fn read(mut frames: SplitStream<Stream>, arrive: mpsc::Sender<Received>) {
+    loop {
+        let received = match frames.next().await {
+            Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
+            Some(Ok(Message::Close(close))) => Received::Closed(close.map(|close| close.code.into())),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Err(_)) | None => Received::Closed(None),
+        };
+        let ended = matches!(received, Received::Closed(_));
+        if arrive.send(received).await.is_err() {
+            return;
+        }
+        if ended {
+            // Going on writes the answer to a close frame, for which the other side waits.
+            while let Some(Ok(_)) = frames.next().await {}
+            return;
         }
     }
 }
