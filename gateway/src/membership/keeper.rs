@@ -15,8 +15,8 @@ use tracing::{error, info, warn};
 
 use super::clock::Watchdog;
 use super::roster::Change;
-use super::{Beat, Joined, Membership, Peers, Settings, Standing};
-use crate::backplane::{Backplane, BackplaneError, Lease, LeaseAnswer, LeaseRequest, Position};
+use super::{Beat, Joined, Membership, Settings, Standing};
+use crate::backplane::{Backplane, BackplaneError, Lease, LeaseAnswer, LeaseRequest, Peers, Position};
 use crate::id::Incarnation;
 use crate::metrics::{ByResult, Metrics};
 
