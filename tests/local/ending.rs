@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use chatroom_tests::process::{Process, descendants, is_running};
+use chatroom_tests::process::{Process, descendants, is_running, send};
 use chatroom_tests::redis_server::is_missing_for;
 use chatroom_tests::wait::{SOON, until};
 use chatroom_tests::{binaries, ports};
@@ -50,6 +50,22 @@ async fn a_killed_tool_leaves_no_child() {
 }
 
 #[tokio::test]
+async fn a_second_signal_does_not_wait_for_a_gateway_that_hangs() {
+    let mut room = LocalRoom::start(&[]).await;
+    let gateway = room.announcement.replicas[0].pid;
+    send(gateway, Signal::SIGSTOP);
+    // Signals that come before it has stopped would still be taken, the later one first.
+    status_of(gateway, "State:", |state| state.starts_with('T')).await;
+    room.tool.signal(Signal::SIGTERM);
+    // The next signal is a second one only when the first was taken: then the gateway has its own one waiting.
+    let terminate = 1 << (Signal::SIGTERM as u64 - 1);
+    status_of(gateway, "ShdPnd:", |mask| u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & terminate != 0)).await;
+    room.tool.signal(Signal::SIGTERM);
+    assert_eq!(room.tool.ended(SOON).await.code(), Some(0), "{}", room.tool);
+    nobody_runs(&[gateway]).await;
+}
+
+#[tokio::test]
 async fn a_tool_that_waits_for_redis_ends_at_a_signal() {
     let nobody = format!("redis://127.0.0.1:{}/", ports::free_block());
     let port = ports::free_block().to_string();
@@ -91,6 +107,16 @@ fn run_directory(gateway: u32) -> PathBuf {
     let words: Vec<_> = bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
     let at = words.iter().position(|word| word == "--cold-file").expect("a gateway is told its files");
     PathBuf::from(&words[at + 1]).parent().and_then(|cold| cold.parent()).expect("cold/cold.yaml").to_owned()
+}
+
+/// Waits until a line of a process' status is as wanted.
+async fn status_of(pid: u32, name: &str, wanted: impl Fn(&str) -> bool) {
+    until(&format!("{name} of {pid} is as wanted"), SOON, async || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        if wanted(value) { Ok(()) } else { Err(value.to_owned()) }
+    })
+    .await;
 }
 
 async fn nobody_runs(children: &[u32]) {

@@ -189,10 +189,13 @@ impl OwnServer {
     }
 }
 
-/// The variables that the room gives its gateways by value. What comes from objects of a cluster is not here.
+/// The variables that the room gives its gateways by value. Those that come from objects of a cluster are left out, aloud.
 fn environment(room: &Room) -> Vec<(String, String)> {
-    let with_value = room.pod.env.iter().filter(|variable| variable.value_from.is_none());
-    with_value.map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect()
+    let (elsewhere, here): (Vec<_>, Vec<_>) = room.pod.env.iter().partition(|variable| variable.value_from.is_some());
+    for variable in elsewhere {
+        say(&format!("spec.pod.env: {} comes from an object of a cluster and is left out", variable.name));
+    }
+    here.into_iter().map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect()
 }
 
 /// 32 random hex digits.
