@@ -17,7 +17,6 @@ use std::time::Duration;
 use chatroom_settings::{RedisState, RedisStatus};
 
 use crate::id::{ConnectionId, Incarnation};
-use crate::membership::Peers;
 use crate::message::{Epoch, Message};
 
 /// What every call of a [`Backplane`] answers.
@@ -148,6 +147,15 @@ pub struct LeaseRequest {
     pub draining: bool,
     /// The highest places it saw, in the epoch it knows and in the one before; at most two.
     pub seen: Vec<Position>,
+}
+
+/// The other gateways of the room, for the decision when to begin closing clients in a drain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// Gateways of this gateway's own template that live and do not drain, this one excluded.
+    pub same_template_staying: usize,
+    /// Gateways of other templates that live and do not drain.
+    pub other_template_staying: usize,
 }
 
 /// What comes of asking for a lease.

@@ -259,9 +259,15 @@ impl<S: Sink> Delivery<S> {
                 }
             }
             Read::History(Ok(history)) => {
+                let before = self.order.hole();
                 let outputs = self.order.repaired(history);
                 self.act(outputs);
-                self.repair();
+                if before.is_some() && self.order.hole() == before {
+                    // A whole page that this version cannot read: it gets old, and until then is not asked for in a loop.
+                    self.repair = Some(Instant::now() + RETRY);
+                } else {
+                    self.repair();
+                }
             }
             Read::Position { answer: Err(error), urgent } => {
                 debug!(%error, "failed to look at the room's order, trying again");

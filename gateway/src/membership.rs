@@ -20,7 +20,7 @@ pub use self::clock::LeaseClock;
 use self::clock::Watchdog;
 use self::roster::Roster;
 use crate::backplane::seen::Seen;
-use crate::backplane::{Backplane, BackplaneError, Position};
+use crate::backplane::{Backplane, BackplaneError, Peers, Position};
 use crate::id::Incarnation;
 use crate::metrics::Metrics;
 
@@ -53,15 +53,6 @@ pub enum Standing {
     Leased,
     /// The last lease that was acknowledged was sent too long ago: delivers nothing, reads no client, takes no client.
     Isolated,
-}
-
-/// The other gateways of the room, for the decision when to begin closing clients in a drain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peers {
-    /// Gateways of this gateway's own template that live and do not drain, this one excluded.
-    pub same_template_staying: usize,
-    /// Gateways of other templates that live and do not drain.
-    pub other_template_staying: usize,
 }
 
 /// How often and for how long.

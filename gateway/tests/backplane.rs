@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use chatroom_gateway::backplane::bus::{self, BusEvent};
 use chatroom_gateway::backplane::{
-    Backplane, Batch, End, Entry, Lease, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest, RegisterAnswer,
-    RegisterMode, Sweep,
+    Backplane, Batch, End, Entry, Lease, LeaseAnswer, LeaseRequest, Peers, PublishAnswer, PublishRequest,
+    RegisterAnswer, RegisterMode, Sweep,
 };
 use chatroom_gateway::id::{ConnectionId, Incarnation};
-use chatroom_gateway::membership::Peers;
 use chatroom_gateway::message::{Epoch, Message};
 use prometheus_client::metrics::counter::Counter;
 use rand::rngs::StdRng;

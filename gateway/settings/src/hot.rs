@@ -21,7 +21,8 @@ pub struct Hot {
 pub struct Limits {
     /// Sockets one pod holds; the next is refused with 503.
     pub max_connections_per_pod: u32,
-    /// Bytes of one inbound message; a longer one closes the connection with 1009.
+    /// Bytes of one inbound message; a longer one closes the connection with 1009. A reader may be behind by four of the
+    /// largest, and by 16 MiB at least.
     pub max_message_bytes: u32,
     /// Seconds a reader may lag behind the room before it is closed with 4008.
     pub slow_seconds: u32,

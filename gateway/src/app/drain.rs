@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use crate::membership::{Membership, Peers};
+use crate::backplane::Peers;
+use crate::membership::Membership;
 
 /// Clients that are closed in a second. Each comes back with a handshake and a registration; the gateways that stay
 /// take many more, but they are busy with the living.

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use chatroom_settings::{RedisState, RedisStatus};
 
 use super::{
-    Answer, Backplane, Batch, End, Entry, History, Lease, LeaseAnswer, LeaseRequest, Position, PublishAnswer,
+    Answer, Backplane, Batch, End, Entry, History, Lease, LeaseAnswer, LeaseRequest, Peers, Position, PublishAnswer,
     PublishRequest, RegisterAnswer, RegisterMode, RoomPosition, Sweep, bus,
 };
 use crate::id::{ConnectionId, Incarnation};
-use crate::membership::Peers;
 use crate::message::Epoch;
 
 /// How long the repair log reaches back.

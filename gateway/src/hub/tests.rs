@@ -15,10 +15,10 @@ fn id(number: u8) -> ConnectionId {
 }
 
 fn hub() -> Arc<Hub> {
-    hub_that(Broadcast { exclude_sender: true, online_suffix: None })
+    hub_that(&Broadcast { exclude_sender: true, online_suffix: None })
 }
 
-fn hub_that(broadcast: Broadcast) -> Arc<Hub> {
+fn hub_that(broadcast: &Broadcast) -> Arc<Hub> {
     let limits = Limits {
         max_connections_per_pod: 10,
         max_message_bytes: 64 * 1024,
@@ -27,7 +27,7 @@ fn hub_that(broadcast: Broadcast) -> Arc<Hub> {
         max_connection_age_seconds: None,
     };
     let hot = Hot { log_filter: "info".to_owned(), allowed_origins: None, limits };
-    Arc::new(Hub::new(&broadcast, watch::Sender::new(Arc::new(hot)).subscribe()))
+    Arc::new(Hub::new(broadcast, watch::Sender::new(Arc::new(hot)).subscribe()))
 }
 
 /// A message of two bytes, so four bytes on the wire.
@@ -63,7 +63,7 @@ fn a_member_hears_what_comes_after_it_joined_and_nothing_of_its_own() {
 
 #[test]
 fn the_sender_gets_its_copy_where_the_room_says_so() {
-    let hub = hub_that(Broadcast { exclude_sender: false, online_suffix: None });
+    let hub = hub_that(&Broadcast { exclude_sender: false, online_suffix: None });
     let mut member = hub.join(id(2));
     hub.deliver(&[said(2, 1)]);
     assert_eq!(hears(&mut member), [(2, 1)]);

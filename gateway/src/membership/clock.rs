@@ -71,7 +71,7 @@ impl Watchdog {
 
     /// Shows that the runtime that polls this is alive.
     pub(super) async fn tick(self, mut shutdown: watch::Receiver<bool>) {
-        let mut ticks = tokio::time::interval(self.patience / TICKS);
+        let mut ticks = tokio::time::interval(self.between_ticks());
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let over = shutdown.wait_for(|over| *over);
         tokio::pin!(over);
@@ -88,8 +88,18 @@ impl Watchdog {
         self.last.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn is_stalled(&self) -> bool {
+    /// Whether the main runtime hangs. After the whole process was frozen it only looks so, until it had its turn: it gets
+    /// the time of one tick to show that it is alive.
+    pub(super) async fn has_stalled(&self) -> bool {
+        if !self.is_stalled_at(Instant::now()) {
+            return false;
+        }
+        tokio::time::sleep(self.between_ticks()).await;
         self.is_stalled_at(Instant::now())
+    }
+
+    fn between_ticks(&self) -> Duration {
+        self.patience / TICKS
     }
 
     fn is_stalled_at(&self, now: Instant) -> bool {
@@ -123,5 +133,19 @@ mod tests {
         assert!(watchdog.is_stalled_at(later));
         watchdog.alive_at(later);
         assert!(!watchdog.is_stalled_at(later + Duration::from_secs(5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_frozen_as_a_whole_does_not_blame_its_runtime() {
+        let frozen =
+            || Watchdog { origin: Instant::now() - Duration::from_secs(20), ..Watchdog::new(Duration::from_secs(5)) };
+        assert!(frozen().has_stalled().await);
+        let thawed = frozen();
+        let over = watch::Sender::new(false);
+        let ticks = thawed.clone().tick(over.subscribe());
+        tokio::select! {
+            stalled = thawed.has_stalled() => assert!(!stalled),
+            () = ticks => {}
+        }
     }
 }

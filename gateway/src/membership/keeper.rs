@@ -15,8 +15,8 @@ use tracing::{error, info, warn};
 
 use super::clock::Watchdog;
 use super::roster::Change;
-use super::{Beat, Joined, Membership, Peers, Settings, Standing};
-use crate::backplane::{Backplane, BackplaneError, Lease, LeaseAnswer, LeaseRequest, Position};
+use super::{Beat, Joined, Membership, Settings, Standing};
+use crate::backplane::{Backplane, BackplaneError, Lease, LeaseAnswer, LeaseRequest, Peers, Position};
 use crate::id::Incarnation;
 use crate::metrics::{ByResult, Metrics};
 
@@ -135,7 +135,7 @@ impl Keeper {
             self.metrics.redis_connects.inc();
             self.doors.joined.roster.changed(Change::Connection);
         }
-        if self.doors.watchdog.is_stalled() {
+        if self.attend(self.doors.watchdog.has_stalled()).await {
             error!("the main runtime stands still: the lease is not renewed");
             self.count("withheld");
             return self.settings.timing.renew;

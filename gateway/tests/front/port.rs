@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatroom_gateway::admission::ClientRequest;
+use chatroom_gateway::backplane::Peers;
 use chatroom_gateway::http::Entrance;
 use chatroom_gateway::http::accept;
 use chatroom_gateway::http::connection::{Front, Patience};
 use chatroom_gateway::http::guard::Routes;
 use chatroom_gateway::http::page::Page;
 use chatroom_gateway::id::Incarnation;
-use chatroom_gateway::membership::{Membership, Peers, Standing};
+use chatroom_gateway::membership::{Membership, Standing};
 use chatroom_gateway::metrics::{ByReason, Metrics};
 use chatroom_gateway::readiness::Readiness;
 use chatroom_gateway::session::AdmitError;

@@ -31,8 +31,8 @@ pub struct Drain {
 /// How many gateways may be above or below the wanted number while a new version rolls out.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new(
-        "!(has(self.maxSurge) && string(self.maxSurge) in ['0', '0%', '00%', '000%'] \
-         && (!has(self.maxUnavailable) || string(self.maxUnavailable) in ['0', '0%', '00%']))")
+        "!(has(self.maxSurge) && string(self.maxSurge).matches('^0+%?$') \
+         && (!has(self.maxUnavailable) || string(self.maxUnavailable).matches('^0+%?$')))")
     .message("maxSurge and maxUnavailable are both 0: no pod could ever be replaced; raise one of them"))]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = crate::schema::tidy)]
@@ -91,7 +91,7 @@ pub struct PodDisruptionBudget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("string(self).matches('^([0-9]{1,4}|[0-9]{1,2}%|100%)$')")
         .message("maxUnavailable must be a number of pods, as in 1, or a percentage up to 100%, as in '25%'"))]
-    #[x_kube(validation = Rule::new("!(string(self) in ['0', '0%', '00%'])")
+    #[x_kube(validation = Rule::new("!string(self).matches('^0+%?$')")
         .message("maxUnavailable 0 would block every node drain: use at least 1, or a percentage above 0%"))]
     pub max_unavailable: Option<IntOrString>,
 }

@@ -43,8 +43,9 @@ pub struct ChatRoomStatus {
     /// The gateway image that the current template runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// `Ready`: as many gateways as wanted take clients. `Reconciling`: something is still on its way. `Stalled`: it will not
-    /// get on without somebody's help. `RedisReady`: what the gateways say about Redis.
+    /// `Ready`: as many gateways as wanted take clients, and what the spec says can be carried out; when it cannot, gateways that
+    /// run already are left as they are. `Reconciling`: something is still on its way. `Stalled`: it will not get on without
+    /// somebody's help. `RedisReady`: what the gateways say about Redis.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -53,7 +54,7 @@ pub struct ChatRoomStatus {
 
 /// The types of condition, as tools know them.
 pub mod condition {
-    /// As many gateways as wanted take clients.
+    /// As many gateways as wanted take clients, and what the spec says can be carried out.
     pub const READY: &str = "Ready";
     /// Something is still on its way.
     pub const RECONCILING: &str = "Reconciling";

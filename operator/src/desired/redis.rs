@@ -1,7 +1,10 @@
 //! The room's own Redis: one pod without a disk, its Service, its password.
 //!
 //! It outlives the gateways when a room is deleted, so that they can still take leave of it: its pod sleeps for their grace
-//! period before it stops.
+//! period before it stops. They do so over the connections that they have: the Service goes with the room at once.
+//!
+//! A pod that is evicted gets its successor while it sleeps. Whoever is connected to the old one stays there until it stops,
+//! whoever comes anew gets the new one: for that long the room may be split in two.
 
 use std::collections::BTreeMap;
 

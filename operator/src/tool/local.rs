@@ -24,8 +24,8 @@ use clap::Args;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use announce::Output;
 pub use machine::Lacking;
+pub use plan::Output;
 pub use running::EndedEarly;
 
 use backplane::{External, NotARedisUrl, Shared};

@@ -3,10 +3,10 @@
 use redis::{FromRedisValue, Value};
 
 use crate::backplane::{
-    BackplaneError, History, Lease, LeaseAnswer, Position, PublishAnswer, RegisterAnswer, RoomPosition, Sweep, envelope,
+    BackplaneError, History, Lease, LeaseAnswer, Peers, Position, PublishAnswer, RegisterAnswer, RoomPosition, Sweep,
+    envelope,
 };
 use crate::id::Incarnation;
-use crate::membership::Peers;
 use crate::message::Epoch;
 
 /// The fields of an entry of a stream.

@@ -2,20 +2,9 @@
 
 use std::fmt::Write as _;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
-use super::plan::Plan;
-
-/// For whom the output is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// People: lines to read, and the gateways' logs with the replica before each line.
-    #[default]
-    Text,
-    /// Programs: one line of JSON when all gateways are ready; logs as the gateways write them.
-    Json,
-}
+use super::plan::{Output, Plan};
 
 /// The line for programs.
 #[derive(Serialize)]

@@ -85,6 +85,7 @@ pub fn own_url(port: u16, password: &str) -> String {
 /// The configuration of a run's own Redis: it forgets everything at its end, and nobody before.
 ///
 /// The password stands here, in a file that only this user can read, and not on a command line that everybody can.
+/// A message may be as large as what Redis lets a subscriber lag behind by default: it would cut every gateway off.
 #[must_use]
 pub fn own_configuration(port: u16, password: &str, directory: &Path) -> String {
     format!(
@@ -94,6 +95,7 @@ pub fn own_configuration(port: u16, password: &str, directory: &Path) -> String 
          save \"\"\n\
          appendonly no\n\
          maxmemory-policy noeviction\n\
+         client-output-buffer-limit pubsub 128mb 32mb 60\n\
          dir \"{}\"\n\
          loglevel warning\n",
         directory.display()
@@ -142,6 +144,14 @@ mod tests {
         let shown =
             format!("{:?} {:?}", Shared::Url("redis://:secret@r".into()), External::Known("redis://:secret@r".into()));
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn the_own_redis_lets_a_gateway_take_its_time_over_the_largest_message() {
+        let text = own_configuration(7000, "word", Path::new("/tmp"));
+        let limit = text.lines().find_map(|own| own.strip_prefix("client-output-buffer-limit pubsub ")).unwrap();
+        let hard: i32 = limit.split("mb").next().unwrap().parse().unwrap();
+        assert!((hard << 20) >= 2 * chatroom_api::MAX_MESSAGE_BYTES.max, "{limit}");
     }
 
     #[test]

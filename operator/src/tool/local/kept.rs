@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::announce::Output;
+use super::plan::Output;
 use super::say;
 
 /// Between the end of a child and its next start, as a kubelet waits before the first restart.

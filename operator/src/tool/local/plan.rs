@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use chatroom_settings::names::files;
 use chatroom_settings::{Backplane, Cold, Hot, LogFormat};
+use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 
-use super::announce::Output;
 use super::backplane::Shared;
 
 /// Between the ports of two replicas, so that a person reads the replica off the port.
@@ -51,6 +51,16 @@ pub struct NoSuchPort {
     port: u16,
     replicas: u16,
     highest: u16,
+}
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// People: lines to read, and the gateways' logs with the replica before each line.
+    #[default]
+    Text,
+    /// Programs: one line of JSON when all gateways are ready; logs as the gateways write them.
+    Json,
 }
 
 /// What a run is told from outside.

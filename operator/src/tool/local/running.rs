@@ -12,9 +12,8 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::announce::Output;
 use super::kept::{Ended, Kept, Kind, MakeCommand};
-use super::plan::{Plan, Replica};
+use super::plan::{Output, Plan, Replica};
 use super::probe::Probe;
 use super::{Stops, say};
 
