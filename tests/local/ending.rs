@@ -36,17 +36,32 @@ async fn a_signal_lets_the_clients_go_and_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_killed_tool_leaves_no_child() {
-    if is_missing_for("a_killed_tool_leaves_no_child") {
+async fn a_killed_tool_leaves_no_child_and_no_file() {
+    if is_missing_for("a_killed_tool_leaves_no_child_and_no_file") {
         return;
     }
     let mut room = LocalRoom::start(&["--replicas", "2"]).await;
     let _ann = room.client("ann", 0).await;
     let children = descendants(room.tool.pid());
     assert_eq!(children.len(), 4, "{}", room.tool);
+    let directory = run_directory(room.announcement.replicas[0].pid);
     room.tool.signal(Signal::SIGKILL);
     room.tool.ended(SOON).await;
     nobody_runs(&children).await;
+    assert!(!directory.exists(), "{}", directory.display());
+}
+
+#[tokio::test]
+async fn a_killed_tool_without_redis_leaves_no_child_and_no_file_either() {
+    let mut room = LocalRoom::start(&[]).await;
+    let children = descendants(room.tool.pid());
+    // The gateway and the keeper of its files.
+    assert_eq!(children.len(), 2, "{}", room.tool);
+    let directory = run_directory(room.announcement.replicas[0].pid);
+    room.tool.signal(Signal::SIGKILL);
+    room.tool.ended(SOON).await;
+    nobody_runs(&children).await;
+    assert!(!directory.exists(), "{}", directory.display());
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ enum Command {
     Render(Render),
     /// Run the gateways of a room as processes on this machine, without a cluster
     Local(local::Options),
-    /// Hold a program that shall end when standard input closes
+    /// Clean up when standard input closes: end a program, remove a directory
     #[command(hide = true)]
     Keep(keeper::Options),
 }
@@ -78,8 +78,8 @@ enum Failure {
     /// A room does not run on this machine.
     #[error("{}", chain(.0))]
     Local(#[from] LocalError),
-    /// The held program, or this one, has a problem with the system.
-    #[error("failed to hold a program: {0}")]
+    /// What should be kept or cleaned up was not.
+    #[error("failed to clean up: {0}")]
     Keep(io::Error),
     /// The runtime of a program that waits cannot be made.
     #[error("failed to start: {0}")]

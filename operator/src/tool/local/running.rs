@@ -21,18 +21,18 @@ use super::{Stops, say};
 const UNTOLD_ENDS: usize = 16;
 /// Seconds that a gateway has beyond its drain, as in a cluster, before it is killed.
 const BEYOND_DRAIN_SECONDS: u32 = 30;
-/// A Redis without a disk has nothing to do at its end.
-const REDIS_GRACE: Duration = Duration::from_secs(5);
+/// Neither the keeper nor a Redis without a disk has anything to do at its end.
+const KEEPER_GRACE: Duration = Duration::from_secs(5);
 
 /// When this process is killed, the gateways still have the ends of their connections to write.
-const REDIS_LINGER_SECONDS: u16 = 5;
+const LINGER_SECONDS: u16 = 5;
 /// Between two looks whether Redis listens.
 const BETWEEN_CONNECTS: Duration = Duration::from_millis(20);
 
 /// What is started.
 #[derive(Debug)]
 pub(super) struct Programs {
-    /// This program: it holds the Redis.
+    /// This program: it is the keeper as well.
     pub own: PathBuf,
     /// The gateway.
     pub gateway: OsString,
@@ -65,7 +65,7 @@ pub struct EndedEarly {
 #[derive(Debug)]
 pub(super) struct Running {
     gateways: Vec<Kept>,
-    redis: Option<Kept>,
+    keeper: Kept,
     ended: mpsc::Receiver<Ended>,
     told: mpsc::Sender<Ended>,
     output: Output,
@@ -74,16 +74,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts what the gateways need; they themselves come with [`Running::until_ready`].
+    /// Starts the keeper and the Redis; the gateways come with [`Running::until_ready`].
     #[must_use]
     pub(super) fn start(programs: &Programs, directory: TempDir, output: Output) -> Self {
         let (told, ended) = mpsc::channel(UNTOLD_ENDS);
-        let redis = programs.redis.as_ref().map(|redis| {
-            let command = command(redis_words(&programs.own, redis), &[]);
-            let kind = Kind { name: "redis".into(), command, grace: REDIS_GRACE, output };
-            Kept::start(kind, told.clone())
-        });
-        Self { gateways: Vec::new(), redis, ended, told, output, directory }
+        let name = if programs.redis.is_some() { "redis" } else { "keeper" }.into();
+        let command = command(keeper_words(programs, directory.path()), &[]);
+        let keeper = Kept::start(Kind { name, command, grace: KEEPER_GRACE, output }, told.clone());
+        Self { gateways: Vec::new(), keeper, ended, told, output, directory }
     }
 
     /// Starts the gateways and waits until each of them takes clients; answers their process ids.
@@ -135,7 +133,7 @@ impl Running {
         self.ended.close();
         end_all(&mut self.gateways, stops).await;
         // The gateways wrote to it until they were gone.
-        end_all(self.redis.as_mut_slice(), stops).await;
+        end_all(std::slice::from_mut(&mut self.keeper), stops).await;
     }
 }
 
@@ -152,9 +150,14 @@ async fn end_all(kept: &mut [Kept], stops: &mut Stops) {
     }
 }
 
-fn redis_words(own: &Path, redis: &OwnRedis) -> Vec<OsString> {
-    let linger = format!("--linger-seconds={REDIS_LINGER_SECONDS}").into();
-    vec![own.into(), "keep".into(), linger, redis.program.clone(), redis.configuration.clone().into()]
+/// The keeper holds the Redis, if there is one, and removes the directory should this process be killed.
+fn keeper_words(programs: &Programs, directory: &Path) -> Vec<OsString> {
+    let linger = format!("--linger-seconds={LINGER_SECONDS}").into();
+    let mut words = vec![programs.own.clone().into(), "keep".into(), linger, "--remove".into(), directory.into()];
+    if let Some(OwnRedis { program, configuration, .. }) = &programs.redis {
+        words.extend([program.clone(), configuration.clone().into()]);
+    }
+    words
 }
 
 async fn until_listening(port: u16) {
