@@ -37,12 +37,13 @@ pub async fn ask<T, Seen: Display>(
     mut question: impl AsyncFnMut() -> Result<T, Seen>,
 ) -> Result<T, String> {
     let end = Instant::now() + deadline;
+    let mut seen = String::from("nothing");
     loop {
-        let seen = match tokio::time::timeout_at(end, question()).await {
+        match tokio::time::timeout_at(end, question()).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(seen)) => seen.to_string(),
-            Err(_) => return Err("the question itself got no answer".into()),
-        };
+            Ok(Err(now)) => seen = now.to_string(),
+            Err(_) => return Err(format!("{seen} (the last question got no answer)")),
+        }
         if Instant::now() >= end {
             return Err(seen);
         }
