@@ -45,7 +45,7 @@ cluster_up() {
 
 cluster_down() {
   if has kind && [ "$(cat "$chosen" 2>/dev/null)" = kind ]; then kind delete cluster --name "$kind_name"; fi
-  tests/cluster/down.sh
+  if [ -d target/cluster/state ]; then tests/cluster/down.sh; fi
   rm -f "$chosen" "$KUBECONFIG" "$checkout/target/cluster/kind.yaml"
 }
 

@@ -20,7 +20,8 @@ step "end to end"
 triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export CHATROOM_E2E=1
 export "CARGO_TARGET_${triple}_RUNNER=$checkout/deploy/scripts/in.sh"
-cargo test --locked --package chatroom-tests --test e2e || {
+# The whole workspace, as in check.sh: with one package alone other features are chosen, and half of it is compiled anew.
+cargo test --locked --workspace --test e2e || {
   deploy/scripts/diagnose.sh >&2
   die "the end-to-end tests failed; the cluster is still there: KUBECONFIG=target/cluster/kubeconfig"
 }

@@ -10,7 +10,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -30,28 +30,20 @@ pub enum Received {
     Closed(Option<u16>),
 }
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// One connected client. As a browser's, its socket is read and its pings are answered also while nobody asks what came.
+/// One connected client. Like a browser it reads, and answers pings, also while nobody asks it what it has received.
 pub struct ChatClient {
     name: String,
     sink: SplitSink<Stream, Message>,
-    arrived: mpsc::Receiver<Received>,
-    _reader: AbortOnDropHandle,
+    received: mpsc::Receiver<Received>,
     history: VecDeque<Received>,
+    // Ended with the client.
+    _reader: JoinSet<()>,
 }
 
-/// Things that wait to be asked for. Nobody asks that late; a client that has more of them stops reading.
-const MOST_WAITING: usize = 10_000;
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Ends the reading with the client, so that dropping a client breaks its connection.
-struct AbortOnDropHandle(JoinHandle<()>);
-
-impl Drop for AbortOnDropHandle {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// More than any test lets come in before it looks. Full, the client stops to read, and the gateway will say so.
+const UNREAD: usize = 100_000;
 
 /// How many received things a failure shows.
 const SHOWN: usize = 10;
@@ -87,10 +79,11 @@ impl ChatClient {
         let (stream, _) = connect_async_with_config(request, None, without_delay)
             .await
             .with_context(|| format!("{name} connects to {url}"))?;
-        let (sink, frames) = stream.split();
-        let (arrive, arrived) = mpsc::channel(MOST_WAITING);
-        let reader = AbortOnDropHandle(tokio::spawn(read(frames, arrive)));
-        Ok(Self { name: name.to_owned(), sink, arrived, _reader: reader, history: VecDeque::new() })
+        let (sink, stream) = stream.split();
+        let (inbox, received) = mpsc::channel(UNREAD);
+        let mut reader = JoinSet::new();
+        reader.spawn(read(stream, inbox));
+        Ok(Self { name: name.to_owned(), sink, received, history: VecDeque::new(), _reader: reader })
     }
 
     /// Connects.
@@ -135,11 +128,8 @@ impl ChatClient {
 
     /// The next thing that arrives before the deadline; `None`: nothing did.
     pub async fn next_within(&mut self, deadline: Duration) -> Option<Received> {
-        let received = match timeout(deadline, self.arrived.recv()).await.ok()? {
-            Some(received) => received,
-            // The end was told before; whoever asks again hears it again.
-            None => Received::Closed(None),
-        };
+        // Behind the end of the stream nothing else is to come.
+        let received = timeout(deadline, self.received.recv()).await.ok()?.unwrap_or(Received::Closed(None));
         self.history.push_back(received.clone());
         if self.history.len() > SHOWN {
             self.history.pop_front();
@@ -210,23 +200,18 @@ impl ChatClient {
     }
 }
 
-/// Reads until the stream ends or nobody listens.
-async fn read(mut frames: SplitStream<Stream>, arrive: mpsc::Sender<Received>) {
+/// Hands on what arrives, to the end of the stream.
+async fn read(mut stream: SplitStream<Stream>, inbox: mpsc::Sender<Received>) {
     loop {
-        let received = match frames.next().await {
+        // Reading on behind a close frame is what sends the answer to it.
+        let received = match stream.next().await {
             Some(Ok(Message::Text(text))) => Received::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(bytes))) => Received::Binary(bytes),
             Some(Ok(Message::Close(close))) => Received::Closed(close.map(|close| close.code.into())),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
-            Some(Err(_)) | None => Received::Closed(None),
+            Some(Err(_)) | None => return,
         };
-        let ended = matches!(received, Received::Closed(_));
-        if arrive.send(received).await.is_err() {
-            return;
-        }
-        if ended {
-            // Going on writes the answer to a close frame, for which the other side waits.
-            while let Some(Ok(_)) = frames.next().await {}
+        if inbox.send(received).await.is_err() {
             return;
         }
     }

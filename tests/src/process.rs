@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -23,6 +24,8 @@ pub struct Process {
     stdout: Lines,
     stderr: Lines,
     readers: JoinSet<()>,
+    // Where it puts its temporary files: one that is killed cannot take them away itself.
+    _temporary: TempDir,
 }
 
 /// What a program has written so far.
@@ -36,8 +39,10 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(program: &Path, arguments: &[&str]) -> Self {
+        let temporary = TempDir::new().expect("there is room for a temporary directory");
         let mut child = Command::new(program)
             .args(arguments)
+            .env("TMPDIR", temporary.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -49,7 +54,7 @@ impl Process {
         let mut readers = JoinSet::new();
         readers.spawn(stdout.clone().follow(child.stdout.take().expect("stdout is a pipe")));
         readers.spawn(stderr.clone().follow(child.stderr.take().expect("stderr is a pipe")));
-        Self { name: program.display().to_string(), child, stdout, stderr, readers }
+        Self { name: program.display().to_string(), child, stdout, stderr, readers, _temporary: temporary }
     }
 
     /// What it wrote to stdout.
