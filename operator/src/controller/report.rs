@@ -93,7 +93,7 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
     let plan = outcome.plan();
     let desired = plan.map(|plan| plan.decision.replicas).or(previous.desired_replicas).unwrap_or_default();
     let gateways = Gateways::of(deployment, desired, &observed.pods);
-    let redis_ready = redis::redis_ready(observed);
+    let redis_ready = redis::redis_ready(plan.map(|plan| &plan.room.redis), observed);
     let judged = progress::judge(outcome, &gateways, &redis_ready);
 
     let mut status = ChatRoomStatus {

@@ -167,6 +167,34 @@ fn ready_says_that_redis_is_in_the_way() {
 }
 
 #[test]
+fn ready_names_the_secret_that_has_to_be_made() {
+    let external = json!({"redis": {"external": {"urlSecretRef": {"name": "chat-redis-url", "key": "address"}}}});
+    let missing = |observed: &mut Observed| {
+        let gateway = answer(observed, 1);
+        gateway.redis.state = RedisState::CredentialsMissing;
+        gateway.missing = vec!["redis/url".to_owned()];
+    };
+    let why = "1 of 2 gateways: there is no Secret chat-redis-url with the key address (once it is there, gateways find it \
+               within about 90 seconds)";
+    let new = after(external.clone(), |observed| {
+        one_not_ready(observed);
+        missing(observed);
+    });
+    let message = format!("1 of 2 gateways take clients: {why}");
+    assert_eq!(condition(&new, "Ready"), ("False", "SecretNotFound", message.as_str()));
+    assert_eq!(condition(&new, "RedisReady"), ("False", "SecretNotFound", why));
+
+    // In a rollout the old gateways go on; what it waits for is said all the same.
+    let status = after(external, |observed| {
+        status(&mut observed.deployment).updated_replicas = Some(1);
+        missing(observed);
+    });
+    let message = format!("1 of 2 gateways run the current version; in the way: {why}");
+    assert_eq!(condition(&status, "Reconciling"), ("True", "RollingOut", message.as_str()));
+    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+}
+
+#[test]
 fn ready_says_that_redis_may_not_even_be_created() {
     let status = after(json!({}), |observed| {
         one_not_ready(observed);

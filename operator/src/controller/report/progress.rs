@@ -28,7 +28,7 @@ fn applied(gateways: &Gateways, redis_ready: &Judgement) -> Judged {
         let message = format!("the rollout does not get on: {}", ready.message);
         return Judged { ready, reconciling: stuck(), stalled: Judgement::yes(reason, message) };
     }
-    Judged { reconciling: reconciling(gateways, &ready), stalled: not_stalled(), ready }
+    Judged { reconciling: reconciling(gateways, &ready, redis_ready), stalled: not_stalled(), ready }
 }
 
 fn failed(failure: &ApplyFailure, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
@@ -73,7 +73,9 @@ fn ready(gateways: &Gateways, redis_ready: &Judgement) -> Judgement {
     let (reason, why) = if let Some(obstacle) = &gateways.obstacle {
         (if gateways.is_rolling() { "RolloutInProgress" } else { "ReplicasNotReady" }, obstacle.clone())
     } else if redis_ready.truth == Truth::False {
-        ("RedisNotReady", redis_ready.message.clone())
+        // Being away is Redis' own affair; everything else has a name that says who has to act.
+        let reason = if redis_ready.reason == "ConnectFailed" { "RedisNotReady" } else { redis_ready.reason };
+        (reason, redis_ready.message.clone())
     } else if gateways.is_rolling() {
         ("RolloutInProgress", "new pods are starting".to_owned())
     } else {
@@ -82,13 +84,19 @@ fn ready(gateways: &Gateways, redis_ready: &Judgement) -> Judgement {
     Judgement::no(reason, format!("{ready} of {desired} gateways take clients: {why}"))
 }
 
-fn reconciling(gateways: &Gateways, ready: &Judgement) -> Judgement {
+fn reconciling(gateways: &Gateways, ready: &Judgement, redis_ready: &Judgement) -> Judgement {
     let Gateways { desired, updated, .. } = *gateways;
     if gateways.is_settled() {
         return Judgement::no("Settled", "everything is as asked for");
     }
     if gateways.is_rolling() {
-        return Judgement::yes("RollingOut", format!("{updated} of {desired} gateways run the current version"));
+        let mut message = format!("{updated} of {desired} gateways run the current version");
+        // The old ones go on meanwhile, so Ready has no reason to say it.
+        let redis = (redis_ready.truth == Truth::False).then_some(&redis_ready.message);
+        if let Some(why) = gateways.obstacle.as_ref().or(redis) {
+            message.push_str(&format!("; in the way: {why}"));
+        }
+        return Judgement::yes("RollingOut", message);
     }
     Judgement::yes("WaitingForPods", ready.message.clone())
 }

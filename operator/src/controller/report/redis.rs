@@ -1,11 +1,12 @@
 //! `RedisReady`: what the gateways say about Redis. The operator never asks Redis itself.
 
+use chatroom_settings::names::files;
 use chatroom_settings::{GatewayStatus, RedisState};
 
 use super::gateways::why_not;
 use crate::conditions::Judgement;
 use crate::observed::Observed;
-use crate::room::Redis;
+use crate::room::{ExternalRedis, Redis};
 
 /// Value of `status.redis`.
 pub(super) fn kind(redis: &Redis) -> &'static str {
@@ -15,7 +16,8 @@ pub(super) fn kind(redis: &Redis) -> &'static str {
     }
 }
 
-pub(super) fn redis_ready(observed: &Observed) -> Judgement {
+/// `redis`: what the room asks for, where it is known.
+pub(super) fn redis_ready(redis: Option<&Redis>, observed: &Observed) -> Judgement {
     let answers: Vec<_> = observed.gateways.iter().filter_map(|gateway| gateway.answer.as_ref().ok()).collect();
     if answers.is_empty() {
         return nobody_answers(observed);
@@ -32,7 +34,24 @@ pub(super) fn redis_ready(observed: &Observed) -> Judgement {
         RedisState::CredentialsRefused => ("CredentialsRefused", "Redis refuses the credentials"),
         RedisState::Unsuitable => ("Unsuitable", "Redis is not set up for a room"),
     };
+    if let Some(message) = missing_secret(redis, &answers) {
+        return Judgement::no(reason, message);
+    }
     Judgement::no(reason, explain(text, worst.unwrap_or_default(), &answers, observed))
+}
+
+/// The Secret that a person has to make, by the names that stand in the room: gateways know only the file it becomes.
+fn missing_secret(redis: Option<&Redis>, answers: &[&GatewayStatus]) -> Option<String> {
+    let Some(Redis::External(ExternalRedis { secret_name, secret_key, .. })) = redis else { return None };
+    let file = format!("redis/{}", files::REDIS_URL);
+    let without = answers.iter().filter(|status| status.missing.contains(&file)).count();
+    (without > 0).then(|| {
+        format!(
+            "{without} of {} gateways: there is no Secret {secret_name} with the key {secret_key} (once it is there, \
+             gateways find it within about 90 seconds)",
+            answers.len()
+        )
+    })
 }
 
 fn nobody_answers(observed: &Observed) -> Judgement {
