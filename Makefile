@@ -16,7 +16,7 @@ down: ## takes all of that away again
 	@bash deploy/scripts/down.sh
 
 try: ## the sample room as processes on this machine, without a cluster
-	@$(CARGO) build --quiet --locked --package chatroom-operator --package chatroom-gateway --bins
+	@$(CARGO) build --locked --package chatroom-operator --package chatroom-gateway --bins
 	@$(CARGO) run --quiet --locked --package chatroom-operator --bin chatroom -- local deploy/samples/lobby.yaml
 
 check: ## format, lints, unit and component tests; no root, no cluster

@@ -24,9 +24,11 @@ step "applies $room"
 kubectl apply --filename "$room"
 if [ "$cluster" = kind ]; then kubectl apply --filename deploy/kind/lobby.yaml; fi
 kubectl wait --for=condition=Ready chatroom/lobby --timeout=3m || troubled "the room did not become ready"
+# Ready stays true while a change rolls out; then the old gateways may still be the ones that answer.
+kubectl wait --for=condition=Reconciling=false chatroom/lobby --timeout=3m || troubled "the room did not settle"
 
 port=$(cluster_client_port)
-answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && head -c 5 <&3 | grep -q HTTP/) 2>/dev/null; }
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && head -c 12 <&3 | grep -qE ' (200|426)$') 2>/dev/null; }
 for _ in $(seq 100); do answers && break; sleep 0.1; done
 answers || troubled "the room does not answer on port $port of this machine"
 if [ "$port" != "${PORT:-8080}" ]; then echo "port ${PORT:-8080} of this machine is taken: the room is on $port"; fi
@@ -35,6 +37,6 @@ cat <<TEXT
 The room is ready.
   clients   ws://127.0.0.1:$port/
   browser   http://127.0.0.1:$port/   (open it twice)
-  kubectl   KUBECONFIG=target/cluster/kubeconfig $( [ -x "$tools/kubectl" ] && echo target/tools/ )kubectl get rooms
+  kubectl   KUBECONFIG=$KUBECONFIG $( [ -x "$tools/kubectl" ] && echo "$tools/" )kubectl get rooms
   the end   make down
 TEXT

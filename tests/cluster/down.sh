@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 rm -f "$kubeconfig"
-[ -d "$state" ] || exit 0
+if [ ! -d "$state" ]; then say "no cluster is up"; exit 0; fi
 
 ended() { ! alive "$state/pids/$1"; }
 for name in forward init holder; do
