@@ -248,14 +248,8 @@ impl Keeper {
         self.failures = self.failures.saturating_add(1);
         self.count("failed");
         self.report(error);
-        let pause = match error {
-            BackplaneError::Away(_) | BackplaneError::Unanswered(_) => {
-                (RECONNECT * self.failures.min(10)).min(LONGEST_AWAY)
-            }
-            _ => REFUSED,
-        };
-        // So that the gateways of a fleet do not all come back in the same moment.
-        pause.mul_f64(rand::rng().random_range(0.8..1.2))
+        // Spread, so that the gateways of a fleet do not all come back in the same moment.
+        pause(error, self.failures).mul_f64(rand::rng().random_range(0.8..1.2))
     }
 
     fn report(&self, error: &BackplaneError) {
@@ -310,8 +304,35 @@ impl Keeper {
     }
 }
 
+/// Pure: how long to wait after the `failures`-th failure in a row, 1 or more.
+fn pause(error: &BackplaneError, failures: u32) -> Duration {
+    match error {
+        BackplaneError::Away(_) | BackplaneError::Unanswered(_) => (RECONNECT * failures.min(10)).min(LONGEST_AWAY),
+        BackplaneError::CredentialsMissing(_)
+        | BackplaneError::CredentialsRefused { .. }
+        | BackplaneError::Unsuitable(_) => REFUSED,
+    }
+}
+
 enum Woken {
     Due,
     Lost,
     Leave(oneshot::Sender<Result<u64, BackplaneError>>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_that_is_away_is_asked_again_after_a_second_and_never_later_than_somebody_would_notice() {
+        let away = BackplaneError::Away("connection refused".into());
+        let pauses = [1, 2, 3, u32::MAX].map(|failures| pause(&away, failures).as_millis());
+        assert_eq!(pauses, [1_000, 2_000, 2_500, 2_500]);
+    }
+
+    #[test]
+    fn what_somebody_has_to_mend_is_looked_at_every_five_seconds() {
+        assert_eq!(pause(&BackplaneError::CredentialsMissing("redis/url"), 1), Duration::from_secs(5));
+    }
 }
