@@ -22,7 +22,7 @@ use self::table::{Place, Table};
 use crate::admission::ClientRequest;
 use crate::backplane::publisher::Publisher;
 use crate::hub::{Hub, Member};
-use crate::id::{ConnectionId, Incarnation};
+use crate::id::ConnectionId;
 use crate::membership::roster::{Details, RegisterError, Roster};
 use crate::membership::{Membership, Standing};
 use crate::metrics::Metrics;
@@ -168,12 +168,6 @@ impl Sessions {
             self.0.table.close(id, Close::Restart);
         }
         self.ended().await;
-    }
-
-    /// Closes the sessions of incarnations other than `current` with 1012: the room has ended them already. Follows from
-    /// membership by itself; to call it again does no harm.
-    pub fn close_foreign(&self, current: Incarnation) {
-        self.0.table.close_foreign(current, Close::Restart);
     }
 
     /// Waits until no session and no ticket is left.

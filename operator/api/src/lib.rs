@@ -8,8 +8,10 @@
 //! value belongs to the API for ever have a default in the schema, because such a default is written into every stored
 //! object, and because a default inside a union could never be taken back by whoever wants the other arm.
 
-// The derive of a schema puts a copy of each struct into a function, where nothing is reachable.
-#![allow(unreachable_pub)]
+#![allow(
+    unreachable_pub,
+    reason = "the derive of a schema puts a copy of each struct into a function, where nothing is reachable"
+)]
 
 mod bounds;
 mod clients;
