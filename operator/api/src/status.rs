@@ -33,8 +33,8 @@ pub struct ChatRoomStatus {
     /// Where clients inside the cluster connect. Known at once, before the first pod is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// People in the room. Written at most once a minute, and when it moved by 5 % or to or from 0; the gateways' metrics
-    /// are the live number. Absent while no gateway can be asked: it is never stale.
+    /// People in the room. Written at most once a minute, and only when it moved by 5 % or to or from 0, so it may be a
+    /// minute behind; the gateways' metrics are the live number. Absent while no gateway can be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online: Option<i64>,
     /// Which kind of Redis the room uses: `Ephemeral` or `External`.
