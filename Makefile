@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check test generate images
+.PHONY: help up down try check test advisories generate images
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -24,6 +24,9 @@ check: ## format, lints, unit and component tests; no root, no cluster
 
 test: ## everything: check, generated files, chart, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
+
+advisories: ## known faults of the dependencies, from the advisory data base
+	@bash deploy/scripts/advisories.sh
 
 generate: ## writes what is generated: the CRD, and its copy in the chart
 	@bash deploy/scripts/generate.sh
