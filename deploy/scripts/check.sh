@@ -28,6 +28,11 @@ else
   skipped "the Go programs of tests/cluster (they need Go and Linux)"
 fi
 
+step "workflows and Dockerfile"
+lint actionlint
+lint zizmor --offline --quiet --no-progress --persona=pedantic .github
+lint hadolint deploy/Dockerfile
+
 step "dependencies"
 lint cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 
