@@ -9,3 +9,4 @@ mod rooms;
 
 mod files;
 mod pages;
+mod workflows;

@@ -6,4 +6,5 @@ mod mounts;
 mod settings;
 
 mod files;
+mod images;
 mod local;
