@@ -137,10 +137,8 @@ pub fn on_error(room: Arc<ChatRoom>, error: &Error, context: Arc<Context>) -> Ac
     let category = error.category();
     context.metrics.errors.get_or_create(&CategoryLabel { category: category.label() }).inc();
     let uid = room.metadata.uid.as_deref().unwrap_or_default();
-    let wait = match category.retry() {
-        Some(wait) => pace::jittered(wait, luck()),
-        None => context.memory.wait_after_failure(uid, luck()),
-    };
+    let wait = pace::after_failure(category, context.memory.failed(uid, category), luck());
+    let wait = error.retry_after().map_or(wait, |asked_for| wait.max(asked_for));
     warn!(
         room = room.name_any(),
         namespace = room.namespace(),
