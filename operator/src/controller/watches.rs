@@ -2,11 +2,13 @@
 //! of changes that are worth a reconcile.
 
 mod changes;
+mod gap;
 
 use crate::controller::errors::Error;
 use crate::controller::watches::changes::{
     child_changed, deletion_is_a_change, deployment_changed, only_readable, room_changed, strip,
 };
+use crate::controller::watches::gap::vanished_are_deleted;
 use crate::health::{Health, Rooms};
 use crate::metrics::{KindLabel, Metrics};
 use crate::names::{MANAGER, keys};
@@ -218,7 +220,8 @@ fn child_changes<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let events = watcher(everywhere(client), ours()).default_backoff().reflect(writer);
+    let events = watcher(everywhere(client), ours()).default_backoff();
+    let events = vanished_are_deleted(events, writer.as_reader()).reflect(writer);
     heard(events, kind, metrics)
         .map(deletion_is_a_change)
         .touched_objects()
