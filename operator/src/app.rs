@@ -8,6 +8,7 @@ use crate::controller::watches::{Lookout, Stores, Watches};
 use crate::events::Events;
 use crate::fleet::{self, Fleet, Poll};
 use crate::health::Health;
+use crate::limit::limited;
 use crate::metrics::{self, Metrics};
 use crate::room::Defaults;
 use crate::scope::Scope;
@@ -117,6 +118,7 @@ fn spawn(parts: Parts, shutdown: &Shutdown) -> Tasks {
     let rooms: Vec<_> = stores.iter().map(|(stores, _)| stores.rooms.clone()).collect();
     let metrics =
         Metrics::new(move || metrics::phases(&rooms.iter().flat_map(|rooms| rooms.state()).collect::<Vec<_>>()));
+    let client = limited(client, Arc::clone(&metrics));
     let common = Common {
         events: Events::new(client.clone(), pod_name),
         client,

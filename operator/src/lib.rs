@@ -18,6 +18,7 @@ pub mod cli;
 pub mod events;
 pub mod fleet;
 pub mod health;
+pub mod limit;
 pub mod metrics;
 pub mod scope;
 pub mod served;

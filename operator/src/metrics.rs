@@ -30,6 +30,10 @@ pub struct Metrics {
     pub crd_missing: Gauge,
     /// For each namespace of the list: 1 while everything in it can be watched. Nothing where the whole cluster is watched.
     pub namespace_watched: Family<NamespaceLabel, Gauge>,
+    /// Requests to the API server that had to wait for their turn.
+    pub requests_delayed: Counter,
+    /// Requests that the API server answered with "too many requests".
+    pub requests_throttled: Counter,
     /// Reconciles that wait for a place.
     pub reconciles_waiting: Gauge,
     /// Watches that broke and were started again.
@@ -101,6 +105,18 @@ impl Metrics {
             "For each namespace of the list, 1 while everything in it can be watched",
             namespace_watched.clone(),
         );
+        let requests_delayed = Counter::default();
+        registry.register(
+            "requests_delayed",
+            "Requests to the API server that had to wait for their turn",
+            requests_delayed.clone(),
+        );
+        let requests_throttled = Counter::default();
+        registry.register(
+            "requests_throttled",
+            "Requests that the API server answered with 429, too many requests",
+            requests_throttled.clone(),
+        );
         let reconciles_waiting = Gauge::default();
         registry.register("reconciles_waiting", "Reconciles that wait for a place", reconciles_waiting.clone());
         let watch_errors = Family::default();
@@ -131,6 +147,8 @@ impl Metrics {
             writes,
             crd_missing,
             namespace_watched,
+            requests_delayed,
+            requests_throttled,
             reconciles_waiting,
             watch_errors,
             unreadable_rooms,
@@ -220,6 +238,8 @@ mod tests {
             "chatroom_operator_reconcile_seconds_count 0",
             "chatroom_operator_crd_missing 1",
             r#"chatroom_operator_namespace_watched{namespace="team-a"} 1"#,
+            "chatroom_operator_requests_delayed_total 0",
+            "chatroom_operator_requests_throttled_total 0",
             "chatroom_operator_reconciles_waiting 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
