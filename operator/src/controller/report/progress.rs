@@ -34,13 +34,15 @@ fn applied(gateways: &Gateways, redis_ready: &Judgement) -> Judged {
 
 fn failed(failure: &ApplyFailure, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     let message = format!("{}: {}", failure.object, failure.message);
+    let goes_on = |reconciling| Judged { ready: ready(gateways, redis_ready), reconciling, stalled: not_stalled() };
     let reason = match failure.kind {
         FailureKind::Transient => {
-            let reconciling = Judgement::yes("ApplyingChanges", format!("trying again after {message}"));
-            return Judged { ready: ready(gateways, redis_ready), reconciling, stalled: not_stalled() };
+            return goes_on(Judgement::yes("ApplyingChanges", format!("trying again after {message}")));
         }
+        FailureKind::Waiting => return goes_on(Judgement::yes("WaitingForRemoval", format!("waiting: {message}"))),
         FailureKind::ForeignObject => "ForeignObject",
         FailureKind::Forbidden => "Forbidden",
+        FailureKind::Denied => "Denied",
         FailureKind::Rejected => "Rejected",
     };
     hopeless("ApplyFailed", reason, &message)
