@@ -14,6 +14,8 @@ deploy/scripts/generate.sh --check
 step "chart"
 helm lint --quiet charts/chatroom-operator
 
+deploy/scripts/apiserver.sh
+
 deploy/scripts/up.sh
 
 step "end to end"
