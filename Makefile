@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check test e2e advisories generate images diagnose
+.PHONY: help up down try check apiserver test e2e advisories generate images diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -22,7 +22,10 @@ try: ## the sample room as processes on this machine, without a cluster
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh
 
-test: ## everything: check, generated files, chart, end-to-end on a cluster
+apiserver: ## the operator against an API server of this machine: no root, no nodes, a few minutes
+	@bash deploy/scripts/apiserver.sh
+
+test: ## everything: check, generated files, chart, API server, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
 e2e: ## the end-to-end tests alone; KIND_NODE_IMAGE=… chooses the Kubernetes where Docker runs

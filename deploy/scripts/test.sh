@@ -13,6 +13,8 @@ deploy/scripts/generate.sh --check
 step "chart"
 helm lint --quiet charts/chatroom-operator
 
+deploy/scripts/apiserver.sh
+
 if [ "$(uname)" = Linux ]; then deploy/scripts/e2e.sh
 else skipped "end to end (the tests are programs of this machine that run in the cluster's network: that takes Linux)"
 fi

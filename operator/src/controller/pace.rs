@@ -48,9 +48,11 @@ impl Wait {
         match category {
             // The room has to change, and its change is seen at once. A server that was upgraded may think otherwise.
             Category::Invalid => Self::of(600_000, 600),
-            // Nothing tells us when a role, a quota, a policy or a foreign object changed: soon while somebody may be working
-            // on it, seldom when nobody does.
-            Category::Forbidden | Category::Denied | Category::Foreign => Self::of(30_000, 300),
+            // Nothing tells us when a role, a quota or a policy changed: soon while somebody may be working on it, seldom when
+            // nobody does.
+            Category::Forbidden | Category::Denied => Self::of(30_000, 300),
+            // Nor when a foreign object goes. But looking is one request, and a room shall get on within 10 s.
+            Category::Foreign => Self::of(8_000, 8),
             // The garbage collector needs seconds, a namespace minutes.
             Category::Leaving => Self::of(3_000, 60),
             // The next look may do. Somebody who writes all the time must not make us write all the time.
