@@ -7,3 +7,5 @@ mod settings;
 
 mod files;
 mod local;
+mod metrics;
+mod pages;
