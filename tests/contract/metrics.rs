@@ -41,10 +41,10 @@ fn a_missing_row_and_a_wrong_label_are_found() {
 
 fn of_gateway() -> String {
     let (metrics, registry) = gateway::Metrics::new();
-    metrics.closes.get_or_create(&gateway::ByCode { code: 1000 });
-    metrics.refusals.get_or_create(&gateway::ByReason { reason: "pod_full" });
-    metrics.publishes.get_or_create(&gateway::ByResult { result: "ok" });
-    metrics.leases.get_or_create(&gateway::ByResult { result: "ok" });
+    metrics.closes.get_or_create(&gateway::ByCode { code: 1000 }).inc();
+    metrics.refusals.get_or_create(&gateway::ByReason { reason: "pod_full" }).inc();
+    metrics.publishes.get_or_create(&gateway::ByResult { result: "ok" }).inc();
+    metrics.leases.get_or_create(&gateway::ByResult { result: "ok" }).inc();
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String cannot fail");
     text
@@ -53,10 +53,10 @@ fn of_gateway() -> String {
 fn of_operator() -> String {
     let metrics = operator::Metrics::new(|| BTreeMap::from([("ready", 1)]));
     metrics.wrote("Service", "apply");
-    metrics.reconciles.get_or_create(&operator::ResultLabel { result: "ok" });
-    metrics.errors.get_or_create(&operator::CategoryLabel { category: "server" });
-    metrics.watch_errors.get_or_create(&operator::KindLabel { kind: "Pod" });
-    metrics.gateway_polls.get_or_create(&operator::ResultLabel { result: "answered" });
+    metrics.reconciles.get_or_create(&operator::ResultLabel { result: "ok" }).inc();
+    metrics.errors.get_or_create(&operator::CategoryLabel { category: "server" }).inc();
+    metrics.watch_errors.get_or_create(&operator::KindLabel { kind: "Pod" }).inc();
+    metrics.gateway_polls.get_or_create(&operator::ResultLabel { result: "answered" }).inc();
     metrics.render()
 }
 
