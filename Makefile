@@ -25,7 +25,7 @@ check: ## format, lints, unit and component tests; no root, no cluster
 test: ## everything: check, generated files, chart, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
-generate: ## writes what is generated: the CRD, and its copy in the chart
+generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones

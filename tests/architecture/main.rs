@@ -7,5 +7,6 @@ mod source;
 mod edges;
 mod rooms;
 
+mod anchors;
 mod files;
 mod pages;

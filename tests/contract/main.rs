@@ -9,3 +9,4 @@ mod files;
 mod local;
 mod metrics;
 mod pages;
+mod runbooks;
