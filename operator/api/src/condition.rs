@@ -103,6 +103,8 @@ conditions! {
         PROGRESSING = "Progressing" ("False");
         /// The spec cannot be carried out; the message names the field.
         INVALID_SPEC = "InvalidSpec" ("True");
+        /// Only the overrides cannot be carried out; the message names the field.
+        INVALID_OVERRIDE = "InvalidOverride" ("True");
         /// Somebody else has an object of a name that the room needs. Delete it, or give the room another name.
         FOREIGN_OBJECT = "ForeignObject" ("True");
         /// The operator may not write an object: its role, a quota or a policy has to change.

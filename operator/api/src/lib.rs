@@ -16,6 +16,7 @@
 mod bounds;
 mod clients;
 pub mod condition;
+mod overrides;
 mod pod;
 mod redis;
 mod rollout;
@@ -25,6 +26,7 @@ mod status;
 
 pub use bounds::*;
 pub use clients::{Broadcast, Limits};
+pub use overrides::Overrides;
 pub use pod::{Image, LocalSecretReference, LogFormat, Logging, Pod, PullPolicy, Resources};
 pub use redis::{EphemeralRedis, ExternalRedis, Redis, SecretKeyReference, Topology};
 pub use rollout::{Drain, PodDisruptionBudget, Rollout, Service, ServiceType};

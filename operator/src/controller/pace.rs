@@ -19,11 +19,9 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
     let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
     let pace = if is(condition::STALLED, "True") {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
-        if find(condition::STALLED).is_some_and(|stalled| stalled.reason == condition::stalled::INVALID_SPEC) {
-            AT_REST
-        } else {
-            WAITING
-        }
+        let of_the_spec =
+            |reason: &str| [condition::stalled::INVALID_SPEC, condition::stalled::INVALID_OVERRIDE].contains(&reason);
+        if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {

@@ -18,9 +18,7 @@ pub(super) struct Judged {
 pub(super) fn judge(outcome: &Outcome, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     match outcome {
         Outcome::Applied(_) => applied(gateways, redis_ready),
-        Outcome::Invalid(invalid) => {
-            hopeless(condition::ready::INVALID_SPEC, condition::stalled::INVALID_SPEC, &invalid.to_string())
-        }
+        Outcome::Invalid(invalid) => hopeless(condition::ready::INVALID_SPEC, invalid.reason(), &invalid.to_string()),
         Outcome::Failed(_, failure) => failed(failure, gateways, redis_ready),
     }
 }
