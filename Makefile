@@ -34,7 +34,7 @@ e2e: ## the end-to-end tests alone; KIND_NODE_IMAGE=… chooses the Kubernetes w
 advisories: ## known faults of the dependencies, from the advisory data base
 	@bash deploy/scripts/advisories.sh
 
-generate: ## writes what is generated: the CRD, and its copy in the chart
+generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones

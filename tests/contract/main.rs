@@ -8,3 +8,6 @@ mod settings;
 mod files;
 mod images;
 mod local;
+mod metrics;
+mod pages;
+mod runbooks;

@@ -1,7 +1,6 @@
 //! When to look at a room again if nothing happens before.
 
 use crate::controller::errors::Category;
-use crate::room::{INVALID_OVERRIDE, INVALID_SPEC};
 use chatroom_api::{ChatRoomStatus, condition};
 use std::time::Duration;
 
@@ -21,7 +20,8 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
     let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
     let pace = if is(condition::STALLED, "True") {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
-        let of_the_spec = |reason: &str| [INVALID_SPEC, INVALID_OVERRIDE].contains(&reason);
+        let of_the_spec =
+            |reason: &str| [condition::stalled::INVALID_SPEC, condition::stalled::INVALID_OVERRIDE].contains(&reason);
         if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
@@ -124,9 +124,10 @@ mod tests {
     fn a_conflict_is_tried_again_at_once_and_what_needs_somebody_seldom() {
         assert_eq!(waits(Category::Conflict)[..3], [200, 400, 800]);
         assert_eq!(waits(Category::Leaving)[..6], [3_000, 6_000, 12_000, 24_000, 48_000, 60_000]);
-        for category in [Category::Forbidden, Category::Denied, Category::Foreign] {
+        for category in [Category::Forbidden, Category::Denied] {
             assert_eq!(waits(category)[..5], [30_000, 60_000, 120_000, 240_000, 300_000], "{category:?}");
         }
+        assert_eq!(waits(Category::Foreign)[..2], [8_000, 8_000]);
         assert_eq!(waits(Category::Invalid)[..2], [600_000, 600_000]);
     }
 
