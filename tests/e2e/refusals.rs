@@ -5,7 +5,7 @@ use kube::Resource as _;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
-use crate::world::in_namespace;
+use chatroom_tests::world::in_namespace;
 
 #[tokio::test]
 async fn a_bad_manifest_is_refused_with_the_field_and_what_would_be_right() {
