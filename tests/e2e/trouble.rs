@@ -40,12 +40,13 @@ fn invalid() -> Vec<(Value, &'static [&'static str])> {
             json!({"pod": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}}),
             &["spec.pod.resources.requests.memory", "above the limit"],
         ),
-        (json!({"pod": {"labels": {"app.kubernetes.io/name": "mine"}}}), &["spec.pod.labels", "another key"]),
-        (json!({"pod": {"annotations": {"chatroom.dev/settings": "mine"}}}), &["spec.pod.annotations", "another key"]),
         (
-            json!({"pod": {"env": [{"name": "CHATROOM_POD_UID", "value": "x"}]}}),
-            &["spec.pod.env[0].name", "another name"],
+            json!({"pod": {"resources": {"requests": {"cpu": "-1"}, "limits": {"memory": "1Gib"}}}}),
+            &["spec.pod.resources.requests.cpu", "spec.pod.resources.limits.memory", "must be a quantity"],
         ),
+        (json!({"pod": {"labels": {"team": "no spaces"}}}), &["spec.pod.labels.team", "at most 63 letters"]),
+        (json!({"pod": {"nodeSelector": {"-zone": "a"}}}), &["spec.pod.nodeSelector.-zone", "key must be a name"]),
+        (json!({"pod": {"env": [{"name": "A=B", "value": "x"}]}}), &["spec.pod.env[0].name", "without spaces"]),
     ]
 }
 
@@ -65,7 +66,7 @@ async fn an_image_that_cannot_be_had_is_named_and_costs_nobody_a_running_gateway
         // A room that never had another one.
         let image = json!({"repository": "registry.invalid/gateway", "tag": "0.0.0"});
         world.apply("fresh", json!({"replicas": 1, "image": image})).await;
-        world.says("fresh", condition::READY, ("False", "RolloutInProgress"), parts).await;
+        world.says("fresh", condition::READY, ("False", "ReplicasNotReady"), parts).await;
         world.apply("fresh", json!({"replicas": 1})).await;
         world.ready("fresh", 1).await;
     })
@@ -77,7 +78,7 @@ async fn pods_that_no_node_takes_are_told_and_start_when_one_does() {
     in_namespace("nowhere", async |world| {
         let spec = json!({"replicas": 1, "pod": {"nodeSelector": {"chatroom.dev/e2e": "nowhere"}}});
         world.apply("lobby", spec).await;
-        world.says("lobby", condition::READY, ("False", "RolloutInProgress"), &["Unschedulable"]).await;
+        world.says("lobby", condition::READY, ("False", "ReplicasNotReady"), &["Unschedulable"]).await;
         world.apply("lobby", json!({"replicas": 1})).await;
         world.ready("lobby", 1).await;
     })

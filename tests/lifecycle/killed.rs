@@ -87,7 +87,7 @@ async fn an_operator_that_is_killed_at_any_time_comes_to_the_same_end() {
 async fn play(world: &World, act: Act, room: &str) {
     match act {
         Act::Deleted => {
-            drop(world.rooms().delete(room, &DeleteParams::default()).await.expect("a room can be deleted"))
+            drop(world.rooms().delete(room, &DeleteParams::default()).await.expect("a room can be deleted"));
         }
         _ => world.apply(room, act.spec()).await,
     }

@@ -15,7 +15,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
+use kube::{Client, Config, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -84,6 +84,16 @@ impl World {
     #[must_use]
     pub fn rooms(&self) -> Api<ChatRoom> {
         self.api()
+    }
+
+    /// Speaks to the API server and takes "not now" for an answer, where [`Self::client`] would try again.
+    ///
+    /// # Panics
+    /// When KUBECONFIG is gone.
+    pub async fn impatient_client(&self) -> Client {
+        let mut config = Config::infer().await.expect("KUBECONFIG led to a cluster before");
+        config.default_retry = false;
+        Client::try_from(config).expect("this was enough for a client before")
     }
 
     /// The objects of one kind in this namespace.
