@@ -85,7 +85,6 @@ fn cases() -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({"pod": {"env": [{"name": "CHATROOM_POD_UID", "value": "mine"}]}}),
             &["spec.pod.env", "set by the operator"],
         ),
-        ("lobby", json!({"replica": 3}), &["replica", "unknown field"]),
         ("lobby", json!({"image": {"repository": "registry.example.com/chat:1"}}), &["spec.image", "without tag"]),
         (
             "lobby",
