@@ -15,6 +15,7 @@
 
 mod bounds;
 mod clients;
+mod overrides;
 mod pod;
 mod redis;
 mod rollout;
@@ -24,6 +25,7 @@ mod status;
 
 pub use bounds::*;
 pub use clients::{Broadcast, Limits};
+pub use overrides::Overrides;
 pub use pod::{Image, LocalSecretReference, LogFormat, Logging, Pod, PullPolicy, Resources};
 pub use redis::{EphemeralRedis, ExternalRedis, Redis, SecretKeyReference, Topology};
 pub use rollout::{Drain, PodDisruptionBudget, Rollout, Service, ServiceType};

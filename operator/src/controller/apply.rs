@@ -5,7 +5,7 @@ use crate::controller::errors::Error;
 use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
 use crate::controller::takeover::{Owner, Standing, may_delete, standing};
-use crate::decide::RedisDecision;
+use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::names::{MANAGER, Names};
 use crate::room::Invalid;
@@ -98,7 +98,7 @@ impl Attempt {
 /// that cannot be done. The next run begins anew and finds what is already right.
 pub async fn apply(context: &Context, plan: Plan, resources: &Resources) -> Attempt {
     let mut hands = Hands { context, names: &plan.names, deeds: Vec::new() };
-    let applied = hands.bring_about(&plan.decision.redis, resources).await;
+    let applied = hands.bring_about(&plan.decision, resources).await;
     let deeds = hands.deeds;
     match applied {
         Ok((deployment, redis)) => {
@@ -120,15 +120,17 @@ impl Hands<'_> {
     /// The live Deployments of the gateways and of the room's own Redis.
     async fn bring_about(
         &mut self,
-        redis_decision: &RedisDecision,
+        decision: &Decision,
         resources: &Resources,
     ) -> Result<(Arc<Deployment>, Option<Arc<Deployment>>), Error> {
         let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } = resources;
         let stores = &self.context.stores;
         self.ensure(&stores.config_maps, config_map).await?;
-        self.ensure(&stores.service_accounts, service_account).await?;
+        if let Some(account) = service_account {
+            self.ensure(&stores.service_accounts, account).await?;
+        }
         let redis = match redis {
-            Some(redis) => Some(self.ensure_redis(redis, redis_decision).await?),
+            Some(redis) => Some(self.ensure_redis(redis, &decision.redis).await?),
             None => None,
         };
         self.ensure(&stores.services, service).await?;
@@ -137,7 +139,10 @@ impl Hands<'_> {
             Some(budget) => drop(self.ensure(&stores.budgets, budget).await?),
             None => self.remove(&stores.budgets, &self.names.pod_disruption_budget()).await?,
         }
-        if *redis_decision == RedisDecision::Remove {
+        if decision.service_account == ServiceAccountDecision::Remove {
+            self.remove(&stores.service_accounts, &self.names.service_account()).await?;
+        }
+        if decision.redis == RedisDecision::Remove {
             self.remove(&stores.deployments, &self.names.redis()).await?;
             self.remove(&stores.services, &self.names.redis()).await?;
             // Its Secret stays until the room goes: the operator may neither read nor delete Secrets.

@@ -1,5 +1,6 @@
 //! When to look at a room again if nothing happens before.
 
+use crate::room::{INVALID_OVERRIDE, INVALID_SPEC};
 use chatroom_api::{ChatRoomStatus, condition};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
     let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
     let pace = if is(condition::STALLED, "True") {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
-        if find(condition::STALLED).is_some_and(|stalled| stalled.reason == "InvalidSpec") { AT_REST } else { WAITING }
+        let of_the_spec = |reason: &str| [INVALID_SPEC, INVALID_OVERRIDE].contains(&reason);
+        if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {

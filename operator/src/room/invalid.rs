@@ -33,6 +33,19 @@ pub struct Invalid {
     pub violations: Vec<Violation>,
 }
 
+impl Invalid {
+    /// Why, in one word for programs: overrides are written for another type, and have a reason of their own.
+    pub fn reason(&self) -> &'static str {
+        let in_overrides = |violation: &Violation| violation.field.starts_with(super::overrides::FIELD);
+        if self.violations.iter().all(in_overrides) { INVALID_OVERRIDE } else { INVALID_SPEC }
+    }
+}
+
+/// The reason of a room whose spec cannot be carried out.
+pub const INVALID_SPEC: &str = "InvalidSpec";
+/// The reason of a room of which only the overrides cannot be carried out.
+pub const INVALID_OVERRIDE: &str = "InvalidOverride";
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.violations.iter().enumerate() {

@@ -6,6 +6,7 @@
 use super::gateways::Gateways;
 use super::{ApplyFailure, FailureKind, Outcome};
 use crate::conditions::{Judgement, Truth};
+use crate::room::INVALID_SPEC;
 
 pub(super) struct Judged {
     pub(super) ready: Judgement,
@@ -16,7 +17,7 @@ pub(super) struct Judged {
 pub(super) fn judge(outcome: &Outcome, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     match outcome {
         Outcome::Applied(_) => applied(gateways, redis_ready),
-        Outcome::Invalid(invalid) => hopeless("InvalidSpec", "InvalidSpec", &invalid.to_string()),
+        Outcome::Invalid(invalid) => hopeless(INVALID_SPEC, invalid.reason(), &invalid.to_string()),
         Outcome::Failed(_, failure) => failed(failure, gateways, redis_ready),
     }
 }
