@@ -10,11 +10,10 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn a_room_that_makes_no_sense_is_stalled_says_what_would_be_right_and_recovers() {
     in_namespace("invalid", async |world| {
-        for (number, (spec, parts)) in invalid().into_iter().enumerate() {
+        for (number, (reason, spec, parts)) in invalid().into_iter().enumerate() {
             world.apply(&format!("room{number}"), spec.clone()).await;
-            let stalled =
-                world.says(&format!("room{number}"), condition::STALLED, ("True", "InvalidSpec"), parts).await;
-            world.says(&format!("room{number}"), condition::READY, ("False", "InvalidSpec"), parts).await;
+            let stalled = world.says(&format!("room{number}"), condition::STALLED, ("True", reason), parts).await;
+            world.says(&format!("room{number}"), condition::READY, ("False", reason), parts).await;
             assert!(!stalled.message.is_empty());
         }
         world.apply("room0", json!({"replicas": 1})).await;
@@ -22,7 +21,7 @@ async fn a_room_that_makes_no_sense_is_stalled_says_what_would_be_right_and_reco
         world.says("room0", condition::STALLED, ("False", "Progressing"), &[]).await;
         // And a running room that becomes nonsense goes on as it was.
         let before = world.gateways("room0").await;
-        world.apply("room0", invalid().remove(0).0).await;
+        world.apply("room0", invalid().remove(0).1).await;
         world.says("room0", condition::STALLED, ("True", "InvalidSpec"), &[]).await;
         let mut ann = world.connect("ann", &before[0]).await;
         let mut bob = world.connect("bob", &before[0]).await;
@@ -32,21 +31,52 @@ async fn a_room_that_makes_no_sense_is_stalled_says_what_would_be_right_and_reco
     .await;
 }
 
-/// What the rules of the CRD cannot see.
-fn invalid() -> Vec<(Value, &'static [&'static str])> {
+/// What the rules of the CRD cannot see: the reason, a spec, parts of the message.
+fn invalid() -> Vec<(&'static str, Value, &'static [&'static str])> {
+    let pod = |pod: Value| json!({"replicas": 1, "pod": pod});
+    let deployment = |spec: Value| json!({"replicas": 1, "overrides": {"deployment": {"spec": spec}}});
     vec![
-        (json!({"replicas": 1, "logging": {"filter": "loud,,=x"}}), &["spec.logging.filter", "must be a level"]),
         (
-            json!({"pod": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}}}),
+            "InvalidSpec",
+            json!({"replicas": 1, "logging": {"filter": "loud,,=x"}}),
+            &["spec.logging.filter", "must be a level"],
+        ),
+        (
+            "InvalidSpec",
+            pod(json!({"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}})),
             &["spec.pod.resources.requests.memory", "above the limit"],
         ),
         (
-            json!({"pod": {"resources": {"requests": {"cpu": "-1"}, "limits": {"memory": "1Gib"}}}}),
+            "InvalidSpec",
+            pod(json!({"resources": {"requests": {"cpu": "-1"}, "limits": {"memory": "1Gib"}}})),
             &["spec.pod.resources.requests.cpu", "spec.pod.resources.limits.memory", "must be a quantity"],
         ),
-        (json!({"pod": {"labels": {"team": "no spaces"}}}), &["spec.pod.labels.team", "at most 63 letters"]),
-        (json!({"pod": {"nodeSelector": {"-zone": "a"}}}), &["spec.pod.nodeSelector.-zone", "key must be a name"]),
-        (json!({"pod": {"env": [{"name": "A=B", "value": "x"}]}}), &["spec.pod.env[0].name", "without spaces"]),
+        ("InvalidSpec", pod(json!({"labels": {"team": "no spaces"}})), &["spec.pod.labels.team", "at most 63 letters"]),
+        (
+            "InvalidSpec",
+            pod(json!({"nodeSelector": {"-zone": "a"}})),
+            &["spec.pod.nodeSelector.-zone", "key must be a name"],
+        ),
+        (
+            "InvalidSpec",
+            pod(json!({"env": [{"name": "A=B", "value": "x"}]})),
+            &["spec.pod.env[0].name", "without spaces"],
+        ),
+        (
+            "InvalidOverride",
+            deployment(json!({"template": {"spec": {"dnsPolice": "Default"}}})),
+            &["spec.overrides.deployment.spec.template.spec.dnsPolice"],
+        ),
+        (
+            "InvalidOverride",
+            deployment(json!({"replicas": 5})),
+            &["spec.overrides.deployment.spec.replicas", "set spec.replicas"],
+        ),
+        (
+            "InvalidOverride",
+            json!({"replicas": 1, "overrides": {"service": {"spec": {"selector": {"app": "mine"}}}}}),
+            &["spec.overrides.service.spec.selector"],
+        ),
     ]
 }
 

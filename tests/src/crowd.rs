@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::chat::{ChatClient, Received};
 use crate::wait::{SOON, until};
@@ -104,6 +104,18 @@ impl Crowd {
         let gone: Vec<_> =
             self.stories().into_iter().filter(|story| story.visits.len() > 1 || !story.is_in()).collect();
         assert!(gone.is_empty(), "{} of {} were sent away, such as {:?}", gone.len(), self.members.len(), gone[0]);
+    }
+
+    /// Nobody is sent away for so long.
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub async fn is_left_alone_for(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.was_left_alone();
+            sleep(PAUSE).await;
+        }
     }
 
     /// Everybody was sent away with 1012, once.
