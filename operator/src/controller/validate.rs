@@ -5,6 +5,7 @@
 
 use chatroom_api::{ChatRoom, REPLICAS};
 
+use crate::annotations::Annotations;
 use crate::room::{
     Clients, DisruptionBudget, Drain, Identity, Image, Logging, Pod, Problems, Redis, Rollout, Room, Service, bounded,
 };
@@ -25,11 +26,14 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
     let disruption_budget = problems.keep(DisruptionBudget::parse(spec.pod_disruption_budget.as_ref()));
     let logging = problems.keep(Logging::parse(spec.logging.as_ref()));
     let pod = problems.keep(Pod::parse(spec));
+    let restarted_at = Annotations::of(room).restarted_at;
     let image_pull_secrets = spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect();
     let assemble = || {
         Some(Room {
             identity: identity?,
             replicas: replicas?,
+            suspend: spec.suspend,
+            restarted_at,
             image: image?,
             image_pull_secrets,
             clients: clients?,

@@ -8,5 +8,6 @@ mod support;
 mod at_rest;
 mod first_run;
 mod ownership;
+mod pause;
 mod program;
 mod trouble;
