@@ -23,6 +23,8 @@ struct Room {
     children: HashMap<(&'static str, String), Remembered>,
     /// When the Secret of the room's own Redis was last made sure of.
     secret_seen: Option<Instant>,
+    /// What was told about the room's annotations.
+    complaints: Vec<String>,
     /// Tries that failed in a row in the same way.
     failures: Option<(Category, u32)>,
     status: Option<WrittenStatus>,
@@ -62,6 +64,17 @@ impl Memory {
     /// Remembers that the Secret exists.
     pub fn remember_secret(&self, room: &str) {
         self.rooms().entry(room.to_owned()).or_default().secret_seen = Some(Instant::now());
+    }
+
+    /// Those of the complaints that are not the same as the last time: each is told once. An operator that starts anew has
+    /// heard none.
+    #[must_use]
+    pub fn unheard(&self, room: &str, complaints: Vec<String>) -> Vec<String> {
+        let mut rooms = self.rooms();
+        let heard = &mut rooms.entry(room.to_owned()).or_default().complaints;
+        let news = complaints.iter().filter(|complaint| !heard.contains(complaint)).cloned().collect();
+        *heard = complaints;
+        news
     }
 
     /// The room with the status that stands on the server, as far as we know: the one we wrote last, while the watch has

@@ -7,4 +7,6 @@ mod desired;
 mod fixtures;
 mod manifest;
 mod report;
+mod told;
+
 mod validate;
