@@ -3,11 +3,11 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check test generate images
+.PHONY: help up down try check apiserver test e2e advisories generate images diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 up: ## a Kubernetes on this machine with the operator and the sample room; prints where to open it
 	@bash deploy/scripts/up.sh
@@ -22,11 +22,23 @@ try: ## the sample room as processes on this machine, without a cluster
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh
 
-test: ## everything: check, generated files, chart, end-to-end on a cluster
+apiserver: ## the operator against an API server of this machine: no root, no nodes, a few minutes
+	@bash deploy/scripts/apiserver.sh
+
+test: ## everything: check, generated files, chart, API server, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
-generate: ## writes what is generated: the CRD, and its copy in the chart
+e2e: ## the end-to-end tests alone; KIND_NODE_IMAGE=… chooses the Kubernetes where Docker runs
+	@bash deploy/scripts/e2e.sh
+
+advisories: ## known faults of the dependencies, from the advisory data base
+	@bash deploy/scripts/advisories.sh
+
+generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones
 	@bash deploy/scripts/images.sh
+
+diagnose: ## what one would look up after a failure on the cluster, into target/diagnosis
+	@bash deploy/scripts/diagnose.sh target/diagnosis

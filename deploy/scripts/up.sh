@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # up.sh: a Kubernetes on this machine with the operator and the sample room. Safe to run again: brings what changed.
-# CLUSTER=kind|host chooses the kind of cluster, PORT the wanted port on this machine, PROFILE=release optimised programs.
+# CLUSTER=kind|host chooses the kind of cluster, KIND_NODE_IMAGE kind's Kubernetes, PORT the wanted port on this machine,
+# IMAGES=packed|dockerfile how images are made, PROFILE=release optimised programs.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . deploy/scripts/cluster.sh

@@ -18,7 +18,7 @@ pub(crate) mod typo;
 pub use clients::{Clients, Limits, Origin, Path};
 pub use identity::{Identity, RoomName};
 pub use image::{Image, ImageReference};
-pub use invalid::{INVALID_OVERRIDE, INVALID_SPEC, Invalid, Violation};
+pub use invalid::{Invalid, Violation};
 pub(crate) use invalid::{Problems, bounded};
 pub use overrides::Overrides;
 pub use placement::Placement;

@@ -15,6 +15,7 @@
 
 mod bounds;
 mod clients;
+pub mod condition;
 mod overrides;
 mod pod;
 mod redis;
@@ -30,4 +31,4 @@ pub use pod::{Image, LocalSecretReference, LogFormat, Logging, Pod, PullPolicy, 
 pub use redis::{EphemeralRedis, ExternalRedis, Redis, SecretKeyReference, Topology};
 pub use rollout::{Drain, PodDisruptionBudget, Rollout, Service, ServiceType};
 pub use room::{ChatRoom, ChatRoomSpec};
-pub use status::{ChatRoomStatus, condition};
+pub use status::ChatRoomStatus;

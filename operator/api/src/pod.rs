@@ -20,18 +20,19 @@ use serde::{Deserialize, Serialize};
 #[schemars(transform = crate::schema::tidy)]
 pub struct Image {
     /// Registry and name without tag and digest, as in `registry.example.com/chat/gateway`; at most 255 characters.
+    /// Absent: the operator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]{1,5}/[a-z0-9._-]+)?(/[a-z0-9._-]+)*$')")
         .message("repository is the image without tag and digest, as in registry.example.com/chat/gateway"))]
     pub repository: Option<String>,
-    /// A tag. `latest` is refused: a rollout would not know what it rolls.
+    /// A tag. `latest` is refused: a rollout would not know what it rolls. Absent: the digest counts, or the operator's own tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
         .message("tag takes letters, digits, '_', '.' and '-'"))]
     pub tag: Option<String>,
-    /// A digest, `sha256:` and 64 hex digits; then every pod runs the same bytes.
+    /// A digest, `sha256:` and 64 hex digits; then every pod runs the same bytes. Absent: the tag counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 71, max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')")

@@ -181,7 +181,8 @@ pub struct ChatRoomSpec {
     pub service: Option<Service>,
     /// How many gateways a node drain may take away at the same time. Absent: one.
     ///
-    /// With one at a time, evicting n pods takes n times the drain window.
+    /// The next one may go as soon as the replacement of the last one is ready; their drains overlap. Gateways that are not ready
+    /// count as gone: while Redis is away, a node drain waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// What the gateways log. Absent: level info, as JSON.

@@ -22,6 +22,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use tracing::info;
 
+/// A version that no object has: what is stored first in a cluster gets 2. An apply that carries it creates the object if there
+/// is none, because a version does not count then, and is a conflict if there is one. (A POST would say the same, but leaves a
+/// second entry of ours in `managedFields`, and what we no longer ask for would stay.)
+const OF_NO_OBJECT: &str = "1";
+
 /// What came of trying to bring a room about.
 #[derive(Debug)]
 pub struct Attempt {
@@ -200,12 +205,15 @@ impl Hands<'_> {
         }
     }
 
-    /// Server-side apply. The uid goes along, so that an object that took the place of the one we looked at is refused
-    /// instead of overwritten.
+    /// Server-side apply, to exactly what we looked at: to the object with this uid, or to none. What came in between is
+    /// refused with a conflict instead of overwritten, and the next run looks whose it is.
     async fn write<K: Child>(&self, wanted: &K, live: Option<&K>, sent: Fingerprint) -> Result<K, Error> {
         let name = wanted.name_any();
         let mut body = wanted.clone();
-        body.meta_mut().uid = live.and_then(ResourceExt::uid);
+        match live {
+            Some(live) => body.meta_mut().uid = live.uid(),
+            None => body.meta_mut().resource_version = Some(OF_NO_OBJECT.to_owned()),
+        }
         let answer = self
             .api::<K>()
             .patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))

@@ -6,7 +6,8 @@
 use chatroom_api::{ChatRoom, REPLICAS};
 
 use crate::room::{
-    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Redis, Rollout, Room, Service, bounded,
+    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Redis, Rollout, Room,
+    Service, bounded,
 };
 pub use crate::room::{Defaults, Invalid, Violation};
 

@@ -27,7 +27,9 @@ pub(super) fn decide(room: &Room, observed: &Observed) -> ServiceAccountDecision
         // Whoever made it wants it, and now that may be somebody else than we.
         Some(name) if *name == own => ServiceAccountDecision::Keep,
         // Without its account a ReplicaSet of the old template could not replace a pod.
-        Some(_) if deployments.into_iter().any(|deployment| may_run_as(deployment, &own)) => ServiceAccountDecision::Keep,
+        Some(_) if deployments.into_iter().any(|deployment| may_run_as(deployment, &own)) => {
+            ServiceAccountDecision::Keep
+        }
         Some(_) => ServiceAccountDecision::Remove,
     }
 }

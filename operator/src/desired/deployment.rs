@@ -191,7 +191,11 @@ fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
             downward_api: Some(DownwardAPIVolumeSource { items: Some(vec![cold]), default_mode: None }),
             ..Volume::default()
         },
-        Volume { name: pod::REDIS_VOLUME.to_owned(), secret: Some(redis_credentials(names, room)), ..Volume::default() },
+        Volume {
+            name: pod::REDIS_VOLUME.to_owned(),
+            secret: Some(redis_credentials(names, room)),
+            ..Volume::default()
+        },
     ]
 }
 

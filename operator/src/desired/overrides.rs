@@ -8,7 +8,9 @@ use crate::room::Overrides;
 
 pub(super) fn over_deployment(mut base: Deployment, overrides: &Overrides) -> Deployment {
     if let Some(wanted) = &overrides.deployment {
-        if let (Some(base), Some(wanted)) = (pod(&mut base), wanted.spec.as_ref().and_then(|s| s.template.spec.as_ref())) {
+        if let (Some(base), Some(wanted)) =
+            (pod(&mut base), wanted.spec.as_ref().and_then(|s| s.template.spec.as_ref()))
+        {
             for wanted in &wanted.containers {
                 for base in base.containers.iter_mut().filter(|base| base.name == wanted.name) {
                     make_way(base, wanted);

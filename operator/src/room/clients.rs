@@ -157,8 +157,9 @@ fn placeholders(suffix: &str) -> Result<(), Violation> {
     match doubled.or_else(|| single.find(is_meant).map(|inside| format!("{{{inside}}}"))) {
         None => Ok(()),
         Some(wrong) => {
-            let message =
-                format!("{wrong} would be sent as it stands: {PLACEHOLDER} is what is replaced by the number of people");
+            let message = format!(
+                "{wrong} would be sent as it stands: {PLACEHOLDER} is what is replaced by the number of people"
+            );
             Err(Violation::new("spec.broadcast.onlineSuffix", message))
         }
     }

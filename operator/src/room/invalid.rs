@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chatroom_api::Bounds;
+use chatroom_api::condition::stalled::{INVALID_OVERRIDE, INVALID_SPEC};
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,11 +41,6 @@ impl Invalid {
         if self.violations.iter().all(in_overrides) { INVALID_OVERRIDE } else { INVALID_SPEC }
     }
 }
-
-/// The reason of a room whose spec cannot be carried out.
-pub const INVALID_SPEC: &str = "InvalidSpec";
-/// The reason of a room of which only the overrides cannot be carried out.
-pub const INVALID_OVERRIDE: &str = "InvalidOverride";
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

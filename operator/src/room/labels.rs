@@ -71,13 +71,15 @@ pub(crate) fn object_name(field: &str, kind: &str, name: &str) -> Result<(), Vio
     if is_subdomain(name) {
         return Ok(());
     }
-    Err(Violation::new(field, format!("must be the name of a {kind}: lower case letters, digits, '-' and '.', is '{name}'")))
+    Err(Violation::new(
+        field,
+        format!("must be the name of a {kind}: lower case letters, digits, '-' and '.', is '{name}'"),
+    ))
 }
 
 fn is_subdomain(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_label = |label: &str| {
-        !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-    };
+    let is_label =
+        |label: &str| !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-');
     text.len() <= 253 && text.split('.').all(is_label)
 }

@@ -31,7 +31,8 @@ pub(crate) fn siblings<'a>(schema: &'a Value, field: &str) -> Vec<&'a str> {
 pub(crate) fn in_plain_words(message: &str) -> String {
     const EXPECTED: &str = ", expected ";
     // The value itself may hold these words; the deserialiser's own come last.
-    let Some((found, rest)) = message.rfind(EXPECTED).map(|at| (&message[..at], &message[at + EXPECTED.len()..])) else {
+    let Some((found, rest)) = message.rfind(EXPECTED).map(|at| (&message[..at], &message[at + EXPECTED.len()..]))
+    else {
         return message.to_owned();
     };
     let (wanted, place) = rest.find(" at line ").map_or((rest, ""), |at| rest.split_at(at));
@@ -105,7 +106,10 @@ mod tests {
             ),
             ("invalid type: unit value, expected a sequence", "invalid type: null, expected a list"),
             ("invalid type: map, expected a string", "invalid type: map, expected text"),
-            ("invalid type: string \"a\", expected struct Image", "invalid type: string \"a\", expected an object (Image)"),
+            (
+                "invalid type: string \"a\", expected struct Image",
+                "invalid type: string \"a\", expected an object (Image)",
+            ),
             ("invalid value: string \"Pod\", expected Service", "invalid value: string \"Pod\", expected Service"),
             ("missing field `name`", "missing field `name`"),
         ] {

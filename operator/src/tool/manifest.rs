@@ -119,8 +119,9 @@ fn not_yaml(error: &serde_yaml::Error) -> Invalid {
 fn unexpected(version: &str, kind: &str) -> Violation {
     let (wanted_version, wanted_kind) = (ChatRoom::api_version(&()), ChatRoom::kind(&()));
     if kind.is_empty() {
-        let message =
-            format!("every document needs apiVersion and kind, as in apiVersion: {wanted_version}, kind: {wanted_kind}");
+        let message = format!(
+            "every document needs apiVersion and kind, as in apiVersion: {wanted_version}, kind: {wanted_kind}"
+        );
         return Violation::new("kind", message);
     }
     let takes = format!("the file takes one {wanted_version} ChatRoom and v1 Secrets, not a {version} {kind}");

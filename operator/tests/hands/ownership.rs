@@ -128,3 +128,19 @@ async fn the_rooms_own_account_goes_when_nothing_runs_as_it() {
     assert_eq!(writes, ["DELETE /api/v1/namespaces/chat/serviceaccounts/lobby"]);
     assert_eq!(api.get(&key(ACCOUNTS, "lobby")), None);
 }
+
+#[tokio::test]
+async fn an_object_that_came_between_the_look_and_the_write_is_not_touched() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let theirs = api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat"})));
+    // Whoever looks for it comes too early.
+    let looks = |request: &Request| request.line() == "GET /api/v1/namespaces/chat/services/lobby";
+    api.rule(move |request| looks(request).then(|| (404, "services \"lobby\" not found".to_owned())));
+    let mut operator = Operator::begins(&api);
+    operator.sees();
+    assert_eq!(operator.reconciles().await.unwrap_err().category(), Category::Conflict);
+    assert_eq!(api.get(&lobby_service()), Some(theirs));
+    api.no_rules();
+    assert_eq!(operator.reconciles().await.unwrap_err().category(), Category::Foreign);
+}

@@ -46,7 +46,10 @@ fn a_field_that_is_nearly_right_is_named_with_the_one_that_was_meant() {
         let said = format!("there is no such field; did you mean `{meant}`?");
         assert_eq!(refused_spec(spec).message, said, "{spec}");
     }
-    assert_eq!(refused(&format!("{HEAD}specs: {{}}\nspec: {{}}\n"))[0].message, "there is no such field; did you mean `spec`?");
+    assert_eq!(
+        refused(&format!("{HEAD}specs: {{}}\nspec: {{}}\n"))[0].message,
+        "there is no such field; did you mean `spec`?"
+    );
     // Several have that name, and none is near.
     assert!(refused_spec("{annotations: {a: b}}").message.starts_with("there is no such field; here go "));
 }
@@ -56,7 +59,11 @@ fn a_kind_or_a_version_that_is_nearly_right_is_named_with_the_one_that_was_meant
     for (head, field, meant) in [
         ("apiVersion: chatroom.dev/v1alpha1\nkind: Chatroom\n", "kind", "; did you mean `kind: ChatRoom`?"),
         ("apiVersion: v1\nkind: Secrets\n", "kind", "; did you mean `kind: Secret`?"),
-        ("apiVersion: chatroom.dev/v1\nkind: ChatRoom\n", "apiVersion", "; did you mean `apiVersion: chatroom.dev/v1alpha1`?"),
+        (
+            "apiVersion: chatroom.dev/v1\nkind: ChatRoom\n",
+            "apiVersion",
+            "; did you mean `apiVersion: chatroom.dev/v1alpha1`?",
+        ),
     ] {
         let violation = refused(head).remove(0);
         assert_eq!(violation.field, field);

@@ -43,7 +43,8 @@ fn refusals(overrides: Value) -> Vec<String> {
 
 #[test]
 fn a_container_more_stands_after_the_gateways() {
-    let pod = overridden(json!({"containers": [{"name": "watcher", "image": "watcher:1", "ports": [{"containerPort": 1}]}]}));
+    let pod =
+        overridden(json!({"containers": [{"name": "watcher", "image": "watcher:1", "ports": [{"containerPort": 1}]}]}));
     let names: Vec<_> = pod.containers.iter().map(|container| container.name.as_str()).collect();
     assert_eq!(names, ["gateway", "watcher"]);
     assert_eq!(pod.containers[0], plain().containers[0], "the gateway is as it was");
@@ -64,7 +65,8 @@ fn a_volume_and_its_mount_stand_beside_ours() {
 
 #[test]
 fn of_resources_only_what_is_named_changes() {
-    let pod = overridden(json!({"containers": [{"name": "gateway", "resources": {"limits": {"memory": "2Gi", "cpu": 2}}}]}));
+    let pod =
+        overridden(json!({"containers": [{"name": "gateway", "resources": {"limits": {"memory": "2Gi", "cpu": 2}}}]}));
     let resources = serde_json::to_value(&container(&pod, "gateway").resources).unwrap();
     let expected = json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}});
     assert_eq!(resources, expected);
@@ -323,14 +325,17 @@ fn beside_another_mistake_the_room_is_what_is_invalid() {
 
 /// Overrides of the right shape, of which many reach for what is ours.
 fn overrides() -> impl Strategy<Value = Value> {
-    let key = || prop::sample::select(vec!["team", "a/b", keys::NAME, keys::SETTINGS, keys::TEMPLATE_HASH, "chatroom.dev/x"]);
+    let key =
+        || prop::sample::select(vec!["team", "a/b", keys::NAME, keys::SETTINGS, keys::TEMPLATE_HASH, "chatroom.dev/x"]);
     let map = move || prop::collection::btree_map(key(), "[a-z]{1,3}", 0..2);
-    let metadata = move || (map(), map()).prop_map(|(labels, annotations)| json!({"labels": labels, "annotations": annotations}));
+    let metadata =
+        move || (map(), map()).prop_map(|(labels, annotations)| json!({"labels": labels, "annotations": annotations}));
     let name = || prop::sample::select(vec!["gateway", "hot", "cold", "redis", "other"]);
-    let path = prop::sample::select(vec!["/etc", "/etc/chatroom/hot", "/etc/chatroom/cold/", "/data", "/etc/chatroom/../x"]);
+    let path =
+        prop::sample::select(vec!["/etc", "/etc/chatroom/hot", "/etc/chatroom/cold/", "/data", "/etc/chatroom/../x"]);
     let variable = prop::sample::select(vec!["CHATROOM_HOT_FILE", "CHATROOM_POD_UID", "A"]);
-    let container = (name(), prop::option::of("[a-z]{1,3}"), path, variable, name(), prop::option::of(8079..8082)).prop_map(
-        |(name, image, path, variable, volume, port)| {
+    let container = (name(), prop::option::of("[a-z]{1,3}"), path, variable, name(), prop::option::of(8079..8082))
+        .prop_map(|(name, image, path, variable, volume, port)| {
             let mut container = json!({
                 "name": name,
                 "volumeMounts": [{"name": volume, "mountPath": path}],
@@ -343,8 +348,7 @@ fn overrides() -> impl Strategy<Value = Value> {
                 container["ports"] = json!([{"containerPort": port}]);
             }
             container
-        },
-    );
+        });
     let volume = name().prop_map(|name| json!({"name": name, "emptyDir": {}}));
     let lists = (prop::collection::vec(container, 0..2), prop::collection::vec(volume, 0..2));
     let extra = prop::option::of(prop::sample::select(vec![

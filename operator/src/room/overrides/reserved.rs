@@ -40,7 +40,11 @@ pub(super) fn in_deployment(field: &str, given: &Value) -> Result<(), Invalid> {
     let field = format!("{field}.spec.template.spec");
     for (volume, place) in items(&field, spec, "volumes") {
         if pod::VOLUMES.contains(&name(volume)) {
-            refuse(&mut problems, format!("{place}.name"), "holds the room's settings or credentials: use another name");
+            refuse(
+                &mut problems,
+                format!("{place}.name"),
+                "holds the room's settings or credentials: use another name",
+            );
         }
     }
     for (container, place) in items(&field, spec, "containers") {
@@ -107,7 +111,8 @@ fn neighbour(problems: &mut Problems, field: &str, container: &Value) {
     }
     for (port, place) in items(field, container, "ports") {
         let number = port["containerPort"].as_u64();
-        if number.is_some_and(|number| [ports::CLIENTS, ports::INTERNAL].iter().any(|ours| u64::from(*ours) == number)) {
+        if number.is_some_and(|number| [ports::CLIENTS, ports::INTERNAL].iter().any(|ours| u64::from(*ours) == number))
+        {
             refuse(problems, format!("{place}.containerPort"), "is a port of the gateway: use another one");
         }
         if [pod::CLIENTS_PORT, pod::INTERNAL_PORT].contains(&name(port)) {

@@ -59,7 +59,10 @@ impl Comparison<'_> {
                 }
                 let came_along = kept.iter().filter(|(key, _)| !given.contains_key(*key));
                 for (key, _) in came_along.filter(|(key, value)| !is_nothing(path, key, value)) {
-                    self.refuse(&below(path, key), "is missing: an entry of a list, or an action, needs it to be told apart");
+                    self.refuse(
+                        &below(path, key),
+                        "is missing: an entry of a list, or an action, needs it to be told apart",
+                    );
                 }
             }
             (Value::Array(given), Value::Array(kept)) => {
