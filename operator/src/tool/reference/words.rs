@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn absence_is_what_the_schema_or_else_the_description_says() {
-        let absent = |value: Value| super::absent(&value);
+        let absent = |value: Value| absent(&value);
         assert_eq!(absent(json!({"default": 2, "description": "Absent: 3."})), "default `2`");
         assert_eq!(absent(json!({"description": "Bytes; 1 to 5. Absent: 10 s.\n\nMore."})), "10 s");
         assert_eq!(
