@@ -139,7 +139,8 @@ impl Gateway {
         let (shutdown, draining) = (watch::Sender::new(false), watch::Sender::new(false));
 
         warn_of_unknown(&arguments.cold_file, &unknown);
-        let reload = Reload::new(arguments.hot_file.clone(), hot_text, hot, log_filter, metrics.clone());
+        let hot_file = arguments.hot_file.clone();
+        let reload = Reload::new(hot_file, hot_text, hot, cold_hash.clone(), log_filter, metrics.clone());
         let in_force = reload.in_force();
         tasks.spawn("reload", shutdown.subscribe(), reload.run(POLL_EVERY));
 
@@ -180,6 +181,7 @@ impl Gateway {
             sessions: sessions.clone(),
             template_hash: arguments.template_hash.clone(),
             hot_hash: in_force.hash,
+            settings_problem: in_force.problem,
             cold_hash,
         };
         tasks.spawn(

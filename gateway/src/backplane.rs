@@ -36,6 +36,10 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     /// What is wrong with the store although it answers (memory full), in words for people.
     fn trouble(&self) -> Option<String>;
 
+    /// The credential file that is not there now, as it shows on `/status`. The connection that there is does not need it; the
+    /// next one will.
+    fn missing_credential(&self) -> Option<&'static str>;
+
     /// How [`Backplane`] shows on `/status` while all is well.
     fn healthy(&self) -> RedisStatus;
 

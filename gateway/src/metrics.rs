@@ -21,6 +21,15 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// The settings that a gateway runs, by the hashes that `/status` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BySettings {
+    /// Of the hot ones, in force.
+    pub hot: String,
+    /// Of the cold ones.
+    pub cold: String,
+}
+
 /// How something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByResult {
@@ -79,6 +88,8 @@ pub struct Metrics {
     pub reload_failures: Counter,
     /// Whether the hot settings in force are the ones on disk (1) or the last good ones (0).
     pub settings_current: Gauge,
+    /// The settings in force; one series, which is 1. [`Metrics::show_settings`] replaces it.
+    pub settings_info: Family<BySettings, Gauge>,
 }
 
 /// A histogram of seconds from 100 µs to 13 s.
@@ -126,6 +137,14 @@ impl Metrics {
         registry.register("isolated", "Whether the gateway is isolated", m.isolated);
         registry.register("settings_reload_failures", "Hot settings that could not be taken over", m.reload_failures);
         registry.register("settings_current", "Whether the hot settings on disk are in force", m.settings_current);
+        registry.register("settings_info", "The settings in force, by the hashes of their files", m.settings_info);
         (metrics, registry)
+    }
+
+    /// Shows these settings in place of those before.
+    pub fn show_settings(&self, settings: &BySettings) {
+        // In between there is none: better than two, of which nobody could say which one counts.
+        self.settings_info.clear();
+        self.settings_info.get_or_create(settings).set(1);
     }
 }

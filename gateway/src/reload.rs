@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use crate::metrics::Metrics;
+use crate::metrics::{BySettings, Metrics};
 use crate::settings_file::{self, Parsed, SettingsError};
 use crate::telemetry::LogFilter;
 
@@ -25,6 +25,8 @@ pub struct InForce {
     pub hot: watch::Receiver<Arc<Hot>>,
     /// First 16 hex digits of the SHA-256 of their file.
     pub hash: watch::Receiver<String>,
+    /// Why they are not those on disk; empty when they are.
+    pub problem: watch::Receiver<String>,
 }
 
 /// What a look at the file came to.
@@ -46,21 +48,33 @@ pub struct Reload {
     last_look: Result<String, String>,
     hot: watch::Sender<Arc<Hot>>,
     hash: watch::Sender<String>,
+    problem: watch::Sender<String>,
+    cold_hash: String,
     log_filter: LogFilter,
     metrics: Metrics,
 }
 
 impl Reload {
-    /// Begins with settings that were read from `path` already.
+    /// Begins with settings that were read from `path` already. `cold_hash` is shown beside theirs.
     #[must_use]
-    pub fn new(path: PathBuf, text: String, parsed: Parsed<Hot>, log_filter: LogFilter, metrics: Metrics) -> Self {
+    pub fn new(
+        path: PathBuf,
+        text: String,
+        parsed: Parsed<Hot>,
+        cold_hash: String,
+        log_filter: LogFilter,
+        metrics: Metrics,
+    ) -> Self {
         warn_of_unknown(&path, &parsed.unknown);
         metrics.settings_current.set(1);
+        metrics.show_settings(&BySettings { hot: parsed.hash.clone(), cold: cold_hash.clone() });
         Self {
             path,
             last_look: Ok(text),
             hot: watch::Sender::new(Arc::new(parsed.value)),
             hash: watch::Sender::new(parsed.hash),
+            problem: watch::Sender::new(String::new()),
+            cold_hash,
             log_filter,
             metrics,
         }
@@ -69,7 +83,7 @@ impl Reload {
     /// Where changes are seen.
     #[must_use]
     pub fn in_force(&self) -> InForce {
-        InForce { hot: self.hot.subscribe(), hash: self.hash.subscribe() }
+        InForce { hot: self.hot.subscribe(), hash: self.hash.subscribe(), problem: self.problem.subscribe() }
     }
 
     /// Looks again and again; never returns.
@@ -99,12 +113,14 @@ impl Reload {
     fn take_over(&self, parsed: Parsed<Hot>) -> Look {
         warn_of_unknown(&self.path, &parsed.unknown);
         self.metrics.settings_current.set(1);
+        self.problem.send_replace(String::new());
         if *self.hash.borrow() == parsed.hash {
             // A bad file was put right again.
             return Look::Unchanged;
         }
         self.log_filter.set(&parsed.value.log_filter);
         info!(path = %self.path.display(), hash = parsed.hash, "took over new settings");
+        self.metrics.show_settings(&BySettings { hot: parsed.hash.clone(), cold: self.cold_hash.clone() });
         self.hash.send_replace(parsed.hash);
         self.hot.send_replace(Arc::new(parsed.value));
         Look::TakenOver
@@ -113,6 +129,7 @@ impl Reload {
     fn refuse(&self, error: &SettingsError) -> Look {
         self.metrics.reload_failures.inc();
         self.metrics.settings_current.set(0);
+        self.problem.send_replace(with_source(error));
         error!(error = with_source(error), "new settings are of no use, the last good ones stay in force");
         Look::Refused
     }
@@ -156,13 +173,22 @@ mod tests {
             let path = directory.path().join("hot.yaml");
             let metrics = Metrics::default();
             let parsed = settings_file::parse(&path, &text(10)).unwrap();
-            let reload = Reload::new(path, text(10), parsed, LogFilter::fixed(), metrics.clone());
+            let reload = Reload::new(path, text(10), parsed, "cold".into(), LogFilter::fixed(), metrics.clone());
             let in_force = reload.in_force();
             Self { directory, reload, metrics, in_force }
         }
 
         fn write(&self, text: &str) {
             fs::write(self.directory.path().join("hot.yaml"), text).unwrap();
+        }
+
+        /// What `/metrics` says about the settings in force.
+        fn shown(&self) -> Vec<String> {
+            let mut registry = prometheus_client::registry::Registry::default();
+            registry.register("settings_info", "", self.metrics.settings_info.clone());
+            let mut page = String::new();
+            prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+            page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
         }
 
         fn connections(&self) -> u32 {
@@ -185,6 +211,31 @@ mod tests {
         assert_eq!(desk.reload.look(), Look::TakenOver);
         assert_eq!(desk.connections(), 20);
         assert_eq!(*desk.in_force.hash.borrow(), settings_file::hash(&text(20)));
+    }
+
+    #[test]
+    fn the_metric_shows_the_settings_in_force_and_no_others() {
+        let mut desk = Desk::new();
+        let line = |text: &str| format!("settings_info{{hot=\"{}\",cold=\"cold\"}} 1", settings_file::hash(text));
+        assert_eq!(desk.shown(), [line(&text(10))]);
+        desk.write(&text(20));
+        desk.reload.look();
+        assert_eq!(desk.shown(), [line(&text(20))]);
+        desk.write("limits: [");
+        desk.reload.look();
+        assert_eq!(desk.shown(), [line(&text(20))], "the last good ones");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_file_is_said_until_it_is_right() {
+        let mut desk = Desk::new();
+        desk.write("limits: [");
+        desk.reload.look();
+        let problem = desk.in_force.problem.borrow().clone();
+        assert!(problem.starts_with("failed to parse "), "{problem}");
+        desk.write(&text(10));
+        desk.reload.look();
+        assert_eq!(*desk.in_force.problem.borrow(), "");
     }
 
     #[test]

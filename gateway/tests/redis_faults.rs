@@ -192,6 +192,37 @@ async fn credentials_that_are_missing_or_refused_are_said_and_taken_once_they_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_goes_while_all_is_well_is_told_and_costs_no_connection() {
+    let Some(mut server) = Server::start(&[]) else { return };
+    let file = server.directory.path().join("gone").join("url");
+    let gateway = Gateway::begin(server.backplane("gone"), settings());
+    gateway.standing(Standing::Leased).await;
+    let mut membership = gateway.joined.membership.clone();
+    let mut until_missing = async |wanted: &[&str]| {
+        let reached = membership.wait_for(|now| now.missing == wanted);
+        let now = tokio::time::timeout(Duration::from_secs(30), reached).await.expect("told within 30 s");
+        now.unwrap().clone()
+    };
+    let url = std::fs::read_to_string(&file).unwrap();
+
+    std::fs::remove_file(&file).unwrap();
+    let now = until_missing(&["redis/url"]).await;
+    assert_eq!((now.standing, now.redis.state), (Standing::Leased, RedisState::Connected));
+    std::fs::write(&file, &url).unwrap();
+    until_missing(&[]).await;
+
+    // Gone while a connection is needed: it is made once the credential is back, without anybody's help.
+    std::fs::remove_file(&file).unwrap();
+    server.kill();
+    server.start_again();
+    state(&gateway, RedisState::CredentialsMissing).await;
+    std::fs::write(&file, &url).unwrap();
+    state(&gateway, RedisState::Connected).await;
+    gateway.standing(Standing::Leased).await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_does_not_speak_tls_is_unreachable_over_it() {
     let Some(server) = Server::start(&[]) else { return };
     let url = format!("rediss://:hunter2@127.0.0.1:{}", server.port);

@@ -56,17 +56,16 @@ impl Judgement {
 /// The API server refuses longer messages; people stop reading long before.
 const MAX_MESSAGE_CHARACTERS: usize = 1024;
 
-/// The conditions after `judgements`, sorted by type. The time of a transition moves only when the status of its condition
+/// The conditions after `judgements`, each with the generation that it speaks of, sorted by type. The time of a transition moves only when the status of its condition
 /// does, so that an unchanged room has an unchanged status.
 pub fn conditions<const N: usize>(
     previous: &[Condition],
-    judgements: [(&str, Judgement); N],
-    generation: Option<i64>,
+    judgements: [(&str, Judgement, Option<i64>); N],
     now: Timestamp,
 ) -> Vec<Condition> {
     let mut conditions: Vec<_> = judgements
         .into_iter()
-        .map(|(type_, judgement)| {
+        .map(|(type_, judgement, generation)| {
             let status = judgement.truth.as_str();
             let since = previous.iter().find(|condition| condition.type_ == type_ && condition.status == status);
             Condition {
@@ -100,25 +99,25 @@ mod tests {
 
     #[test]
     fn the_time_of_a_transition_moves_only_when_the_status_does() {
-        let first = conditions(&[], [("Ready", Judgement::no("A", "a"))], Some(1), at(10));
-        let second = conditions(&first, [("Ready", Judgement::no("B", "b"))], Some(2), at(20));
+        let first = conditions(&[], [("Ready", Judgement::no("A", "a"), Some(1))], at(10));
+        let second = conditions(&first, [("Ready", Judgement::no("B", "b"), Some(2))], at(20));
         assert_eq!(second[0].last_transition_time, Time(at(10)));
         assert_eq!((second[0].reason.as_str(), second[0].observed_generation), ("B", Some(2)));
-        let third = conditions(&second, [("Ready", Judgement::yes("C", ""))], Some(2), at(30));
+        let third = conditions(&second, [("Ready", Judgement::yes("C", ""), Some(2))], at(30));
         assert_eq!(third[0].last_transition_time, Time(at(30)));
     }
 
     #[test]
     fn conditions_are_sorted_by_type() {
-        let unsorted = [("Stalled", Judgement::no("A", "")), ("Ready", Judgement::yes("A", ""))];
-        let types: Vec<_> = conditions(&[], unsorted, None, at(0)).into_iter().map(|c| c.type_).collect();
+        let unsorted = [("Stalled", Judgement::no("A", ""), None), ("Ready", Judgement::yes("A", ""), None)];
+        let types: Vec<_> = conditions(&[], unsorted, at(0)).into_iter().map(|c| c.type_).collect();
         assert_eq!(types, ["Ready", "Stalled"]);
     }
 
     #[test]
     fn a_long_message_is_cut_between_two_characters() {
         let long = Judgement::no("A", "ä".repeat(5000));
-        let message = conditions(&[], [("Ready", long)], None, at(0)).remove(0).message;
+        let message = conditions(&[], [("Ready", long, None)], at(0)).remove(0).message;
         assert_eq!(message.chars().count(), MAX_MESSAGE_CHARACTERS + 1);
     }
 }

@@ -15,6 +15,7 @@ pub mod takeover;
 pub mod validate;
 pub mod watches;
 
+use crate::annotations::Annotations;
 use crate::controller::apply::{Attempt, apply};
 use crate::controller::errors::Error;
 use crate::controller::gate::{Gate, Pass};
@@ -121,18 +122,27 @@ async fn run_once(room: &ChatRoom, context: &Context) -> Result<Action, Error> {
     let room = context.memory.with_written_status(room);
 
     let observed = observe(&room, context).await?;
-    let attempt = match validate(&room, &context.defaults) {
-        Err(invalid) => Attempt::refused(invalid),
-        Ok(valid) => {
-            let decision = decide(&valid, &observed);
-            let plan = Plan { names: Names::new(&valid.identity), room: valid, decision };
-            let resources = desired(&plan.names, &plan.room, &plan.decision);
-            Box::pin(apply(context, plan, &resources)).await
-        }
+    let attempt = if Annotations::of(&room).paused {
+        Attempt::left_alone()
+    } else {
+        Box::pin(carry_out(&room, &observed, context)).await
     };
     let status = report(&room, &attempt.outcome, &observed, jiff::Timestamp::now());
 
     Box::pin(conclude(context, &room, &observed, attempt, status)).await
+}
+
+/// Validate, decide, desired, apply.
+async fn carry_out(room: &ChatRoom, observed: &Observed, context: &Context) -> Attempt {
+    match validate(room, &context.defaults) {
+        Err(invalid) => Attempt::refused(invalid),
+        Ok(valid) => {
+            let decision = decide(&valid, observed);
+            let plan = Plan { names: Names::new(&valid.identity), room: valid, decision };
+            let resources = desired(&plan.names, &plan.room, &plan.decision);
+            Box::pin(apply(context, plan, &resources)).await
+        }
+    }
 }
 
 /// Tells and writes what came of it, and says when to look again.
@@ -144,7 +154,11 @@ async fn conclude(
     status: ChatRoomStatus,
 ) -> Result<Action, Error> {
     let reference = room.object_ref(&());
-    for notice in notices::of_deeds(&attempt.deeds, room, observed) {
+    let uid = room.metadata.uid.as_deref().unwrap_or_default();
+    let complaints = context.memory.unheard(uid, Annotations::of(room).complaints);
+    let told =
+        notices::of_deeds(&attempt.deeds, room, observed).into_iter().chain(notices::of_complaints(complaints, room));
+    for notice in told {
         context.events.tell(&reference, notice).await;
     }
     let published = publish(context, room, &status).await;
@@ -158,7 +172,7 @@ async fn conclude(
         return Err(error);
     }
     published?;
-    context.memory.succeeded(room.metadata.uid.as_deref().unwrap_or_default());
+    context.memory.succeeded(uid);
     Ok(Action::requeue(pace::next_look(&status, luck())))
 }
 

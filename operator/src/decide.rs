@@ -1,6 +1,7 @@
 //! Every policy: given what is wanted and what was found, what shall be. Pure.
 
 mod redis;
+mod restart;
 mod service_account;
 
 pub use redis::{CredentialStamp, RedisDecision};
@@ -14,6 +15,8 @@ use crate::room::Room;
 pub struct Decision {
     /// Gateways that there shall be: `spec.replicas` of the Deployment. Only the operator writes it.
     pub replicas: i32,
+    /// What stands on the gateways' template, so that a change of it rolls them.
+    pub restarted_at: Option<String>,
     /// What becomes of the room's own Redis.
     pub redis: RedisDecision,
     /// What becomes of the room's own ServiceAccount.
@@ -23,7 +26,9 @@ pub struct Decision {
 /// What shall be.
 pub fn decide(room: &Room, observed: &Observed) -> Decision {
     Decision {
-        replicas: room.replicas,
+        // `spec.replicas` stays as it is, as a wish: autoscalers and people may change it while the room sleeps.
+        replicas: if room.suspend { 0 } else { room.replicas },
+        restarted_at: restart::restarted_at(room, observed),
         redis: redis::decide(room, observed),
         service_account: service_account::decide(room, observed),
     }

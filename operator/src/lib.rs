@@ -3,6 +3,7 @@
 //! One reconcile is six steps, of which only the first and the fifth touch the world:
 //! observe → [`controller::validate`] → [`decide`] → [`desired`] → apply → [`controller::report`].
 
+pub mod annotations;
 pub mod conditions;
 pub mod controller;
 pub mod decide;

@@ -29,6 +29,12 @@ pub mod keys {
     pub const SETTINGS: &str = "chatroom.dev/settings";
     /// Annotation of the templates of gateways and Redis: counts how often both had to restart for a new password.
     pub const REDIS_CREDENTIAL: &str = "chatroom.dev/redis-credential";
+    /// Annotation of a room: `disabled` makes the operator leave it alone.
+    pub const RECONCILE: &str = "chatroom.dev/reconcile";
+    /// Annotation of a room, and of the gateways' template: a time whose change restarts all gateways.
+    pub const RESTARTED_AT: &str = "chatroom.dev/restarted-at";
+    /// What all annotations that are ours begin with.
+    pub const PREFIX: &str = "chatroom.dev/";
     /// Label that the Deployment controller gives the pods of one template.
     pub const TEMPLATE_HASH: &str = "pod-template-hash";
 }

@@ -10,6 +10,8 @@ pub struct Observed {
     pub deployment: Option<Deployment>,
     /// The live Deployment of the room's own Redis, if it is the room's own.
     pub redis: Option<Deployment>,
+    /// The hot settings as they stand in the live ConfigMap, if it is the room's own.
+    pub hot_settings: Option<String>,
     /// What the gateways answered when they were last asked; one for each pod that has an address.
     pub gateways: Vec<GatewayReport>,
     /// The pods of the gateways, those that are going included.
@@ -45,13 +47,16 @@ pub struct PodReport {
     pub ready: bool,
     /// Whether it has a deletion timestamp.
     pub terminating: bool,
-    /// Why it does not get on, if Kubernetes says so: a container's waiting or terminated reason, or `Unschedulable`.
+    /// Why it does not get on, if Kubernetes says so: a container's waiting or terminated reason, or `Unschedulable`. Init
+    /// containers and sidecars count as well.
     pub waiting: Option<Waiting>,
 }
 
 /// Why a pod does not get on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
+    /// The container that waits; empty when it is the whole pod.
+    pub container: String,
     /// In one word, as Kubernetes spells it: `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`.
     pub reason: String,
     /// In a sentence; may be empty.

@@ -42,6 +42,10 @@ pub struct Room {
     pub identity: Identity,
     /// Gateways that the room asks for.
     pub replicas: i32,
+    /// Whether it has no gateways for now, whatever [`Room::replicas`] says.
+    pub suspend: bool,
+    /// The last time at which a person wanted all gateways to be restarted, as the room's annotation writes it.
+    pub restarted_at: Option<String>,
     /// What the gateways run.
     pub image: Image,
     /// Secrets with the credentials of private registries.

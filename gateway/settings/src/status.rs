@@ -12,6 +12,9 @@ pub struct GatewayStatus {
     pub template_hash: String,
     /// First 16 hex digits of the SHA-256 of the hot settings in force.
     pub hot_hash: String,
+    /// Why the hot settings on disk are not in force, and the last good ones are; empty when all is well.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub settings_problem: String,
     /// First 16 hex digits of the SHA-256 of the cold settings.
     pub cold_hash: String,
     /// The name under which this run of the gateway is known to the others.

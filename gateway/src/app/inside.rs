@@ -17,6 +17,7 @@ pub(super) struct Inside {
     pub(super) sessions: Sessions,
     pub(super) template_hash: String,
     pub(super) hot_hash: watch::Receiver<String>,
+    pub(super) settings_problem: watch::Receiver<String>,
     pub(super) cold_hash: String,
 }
 
@@ -32,6 +33,7 @@ impl internal::Inside for Inside {
             version: env!("CARGO_PKG_VERSION").into(),
             template_hash: self.template_hash.clone(),
             hot_hash: self.hot_hash.borrow().clone(),
+            settings_problem: self.settings_problem.borrow().clone(),
             cold_hash: self.cold_hash.clone(),
             incarnation: incarnation.to_string(),
             connections: self.sessions.count() as u64,

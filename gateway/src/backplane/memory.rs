@@ -275,6 +275,10 @@ impl Backplane for Memory {
         None
     }
 
+    fn missing_credential(&self) -> Option<&'static str> {
+        None
+    }
+
     fn healthy(&self) -> RedisStatus {
         RedisStatus { state: RedisState::NotUsed, message: String::new() }
     }

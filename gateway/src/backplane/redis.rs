@@ -143,6 +143,10 @@ impl Backplane for Redis {
         self.trouble.lock().expect("nobody panics while holding it").clone()
     }
 
+    fn missing_credential(&self) -> Option<&'static str> {
+        self.target.missing()
+    }
+
     fn healthy(&self) -> RedisStatus {
         RedisStatus { state: RedisState::Connected, message: String::new() }
     }

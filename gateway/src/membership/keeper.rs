@@ -211,12 +211,17 @@ impl Keeper {
             Some(message) => RedisStatus { state: RedisState::Unsuitable, message },
             None => self.backplane.healthy(),
         };
+        // Looked at with each lease, so that a Secret that was deleted is told long before a connection needs it.
+        let missing: Vec<_> = self.backplane.missing_credential().map(str::to_owned).into_iter().collect();
+        if !missing.is_empty() && self.doors.membership.borrow().missing.is_empty() {
+            warn!(file = missing[0], "a credential is gone: this connection holds, the next one cannot be made");
+        }
         let before = self.tell(|membership| {
             membership.standing = Standing::Leased;
             membership.online = Some(online);
             membership.peers = peers;
             membership.redis = redis;
-            membership.missing.clear();
+            membership.missing = missing;
             membership.refused.clear();
         });
         if before != Standing::Leased {

@@ -91,6 +91,10 @@ impl Backplane for Faulty {
         None
     }
 
+    fn missing_credential(&self) -> Option<&'static str> {
+        None
+    }
+
     fn healthy(&self) -> RedisStatus {
         self.room.healthy()
     }

@@ -104,6 +104,14 @@ pub struct ChatRoomSpec {
     #[serde(default = "default_replicas")]
     #[schemars(range(min = REPLICAS.min, max = REPLICAS.max))]
     pub replicas: i32,
+    /// Whether the room is put to sleep: no gateways, so that nobody can connect, and no PodDisruptionBudget. Everything else
+    /// is kept: Services, settings, Secrets, an ephemeral Redis and what it holds. Absent: false.
+    ///
+    /// Gateways that run let their clients go as in any drain. `replicas` keeps its number meanwhile, also one that
+    /// `kubectl scale` or an autoscaler sets, and counts again when this is false. The room is not Ready, with the reason
+    /// Suspended.
+    #[serde(default)]
+    pub suspend: bool,
     /// The one path at which clients connect; every other path is answered with 404. Absent: `/`. Up to 256 letters, digits
     /// and `-._~/`, beginning with `/`; no query, no fragment, no `.` or `..` between slashes. It is compared as it stands.
     #[serde(default = "default_path")]
@@ -206,7 +214,7 @@ pub struct ChatRoomSpec {
     pub overrides: Option<Overrides>,
 }
 
-// The three scalars whose value is part of the API for ever. `replicas` has to be one of them: the scale subresource reads an
+// The scalars whose value is part of the API for ever, beside the two switches that are off. `replicas` has to be one of them: the scale subresource reads an
 // absent number as 0, and an autoscaler takes 0 for "switched off".
 
 fn default_replicas() -> i32 {

@@ -97,6 +97,12 @@ impl Attempt {
     pub fn refused(invalid: Invalid) -> Self {
         Self { outcome: Outcome::Invalid(invalid), deeds: Vec::new(), error: None }
     }
+
+    /// Nothing was tried, because the room is paused.
+    #[must_use]
+    pub fn left_alone() -> Self {
+        Self { outcome: Outcome::Paused, deeds: Vec::new(), error: None }
+    }
 }
 
 /// Brings everything about, in an order in which a gateway never starts before what it needs, and stops at the first thing

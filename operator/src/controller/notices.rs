@@ -1,14 +1,17 @@
 //! What is worth an event: what was done, and what changed in the status. Pure.
 
+use crate::annotations::Complaint;
 use crate::controller::apply::{Deed, Done};
 use crate::events::Notice;
-use crate::names::Names;
+use crate::names::{Names, keys};
 use crate::observed::Observed;
 use crate::room::Identity;
-use chatroom_api::{ChatRoom, ChatRoomStatus, condition};
+use chatroom_api::condition::{self, ready, redis_ready, settings_current};
+use chatroom_api::{ChatRoom, ChatRoomStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt as _};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was done, told to people. Updates are left out: a room at work makes many.
 #[must_use]
@@ -24,7 +27,10 @@ fn of_deed(deed: &Deed, room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
         Done::Created if *kind == "Secret" && observed.redis.is_some() => Notice::warning(
             "RedisCredentialRecreated",
             "CreateSecret",
-            format!("Secret {name} was gone and has been created anew: Redis and gateways restart together"),
+            format!(
+                "Secret {name} was gone and has been created anew: when a gateway has to connect again, Redis and gateways \
+                 restart together"
+            ),
         ),
         Done::Created => Notice::normal("Created", "Create", format!("created {kind} {name}")),
         Done::Adopted => {
@@ -59,26 +65,73 @@ fn reference(deed: &Deed, room: &ChatRoom) -> ObjectReference {
     }
 }
 
-/// What changed in the status, told to people: the way into trouble, the beginning and the end of a rollout.
+/// What was not understood about the room's annotations, told to people.
+///
+/// Each names its field: events that differ in their note alone are counted as one, and only the first note is kept.
+pub fn of_complaints(complaints: Vec<Complaint>, room: &ChatRoom) -> impl Iterator<Item = Notice> {
+    let field = |key: &str| Some(format!("metadata.annotations[{key}]"));
+    complaints.into_iter().map(move |Complaint { key, message }| {
+        let about = ObjectReference { field_path: field(&key), ..room.object_ref(&()) };
+        Notice::warning("AnnotationIgnored", "Reconcile", message).about(about)
+    })
+}
+
+/// What changed in the status, told to people: the way into trouble, the beginning and the end of a rollout, of a sleep and
+/// of a pause.
 #[must_use]
 pub fn of_transition(before: Option<&ChatRoomStatus>, after: &ChatRoomStatus) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    let (was, is) = (before.and_then(stalled), stalled(after));
-    if let Some(is) = is.filter(|is| was.is_none_or(|was| was.reason != is.reason)) {
-        notices.push(Notice::warning(is.reason.clone(), "Reconcile", is.message.clone()));
-    }
+    let known: BTreeSet<_> = before.iter().flat_map(|before| troubles(before)).map(|(reason, _)| reason).collect();
+    let fresh = troubles(after).into_iter().filter(|(reason, _)| !known.contains(reason));
+    let mut notices: Vec<_> =
+        fresh.map(|(reason, message)| Notice::warning(reason.to_owned(), "Reconcile", message.to_owned())).collect();
     match (before.is_some_and(rolls), rolls(after)) {
         (false, true) => {
             let note = "gateways are being replaced by new ones".to_owned();
             notices.push(Notice::normal("RolloutStarted", "RollOut", note));
         }
-        (true, false) => {
+        (true, false) if after.replicas.unwrap_or_default() > 0 => {
             let note = "every gateway runs the current template".to_owned();
             notices.push(Notice::normal("RolloutCompleted", "RollOut", note));
         }
         _ => {}
     }
+    match (before.is_some_and(is_suspended), is_suspended(after)) {
+        (false, true) => {
+            let note = "spec.suspend is true: the gateways go, everything else is kept".to_owned();
+            notices.push(Notice::normal("Suspended", "Suspend", note));
+        }
+        (true, false) if !is(after, condition::STALLED, "True") => {
+            let note = "spec.suspend is no longer true: the gateways come back".to_owned();
+            notices.push(Notice::normal("Resumed", "Resume", note));
+        }
+        _ => {}
+    }
+    match (before.is_some_and(is_paused), is_paused(after)) {
+        (false, true) => {
+            let note = format!("annotation {} is disabled: nothing but the status is written", keys::RECONCILE);
+            notices.push(Notice::normal("Paused", "Pause", note));
+        }
+        (true, false) => {
+            let note = format!("annotation {} is gone: the room is brought back to its spec", keys::RECONCILE);
+            notices.push(Notice::normal("Resumed", "Resume", note));
+        }
+        _ => {}
+    }
     notices
+}
+
+/// Everything in a status that somebody should look at: reason and message, each reason once.
+fn troubles(status: &ChatRoomStatus) -> BTreeMap<&str, &str> {
+    let is_trouble = |found: &&Condition| match found.type_.as_str() {
+        condition::STALLED => found.status == "True",
+        condition::READY => [ready::ROLLOUT_BLOCKED, ready::SECRET_NOT_FOUND].contains(&found.reason.as_str()),
+        condition::REDIS_READY => {
+            [redis_ready::SECRET_NOT_FOUND, redis_ready::CREDENTIALS_REFUSED].contains(&found.reason.as_str())
+        }
+        condition::SETTINGS_CURRENT => found.reason == settings_current::SETTINGS_REFUSED,
+        _ => false,
+    };
+    status.conditions.iter().filter(is_trouble).map(|found| (found.reason.as_str(), found.message.as_str())).collect()
 }
 
 /// Whether there are gateways of another template than the current one.
@@ -86,8 +139,20 @@ fn rolls(status: &ChatRoomStatus) -> bool {
     status.replicas.unwrap_or_default() > status.updated_replicas.unwrap_or_default()
 }
 
-fn stalled(status: &ChatRoomStatus) -> Option<&Condition> {
-    status.conditions.iter().find(|found| found.type_ == condition::STALLED && found.status == "True")
+fn is_suspended(status: &ChatRoomStatus) -> bool {
+    find(status, condition::READY).is_some_and(|found| found.reason == ready::SUSPENDED)
+}
+
+fn is_paused(status: &ChatRoomStatus) -> bool {
+    is(status, condition::PAUSED, "True")
+}
+
+fn is(status: &ChatRoomStatus, type_: &str, wanted: &str) -> bool {
+    find(status, type_).is_some_and(|found| found.status == wanted)
+}
+
+fn find<'a>(status: &'a ChatRoomStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|found| found.type_ == type_)
 }
 
 #[cfg(test)]

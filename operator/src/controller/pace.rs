@@ -27,6 +27,9 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         MOVING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
         AT_REST
+    } else if find(condition::READY).is_some_and(|ready| ready.reason == condition::ready::SUSPENDED) {
+        // Nobody is there to be waited for.
+        AT_REST
     } else {
         WAITING
     };

@@ -1,19 +1,21 @@
 //! What happened this time → the room's status. Pure: the clock is an argument.
 
 mod gateways;
+mod obstacle;
 mod online;
 mod progress;
 mod redis;
+mod settings;
 
 use chatroom_api::{ChatRoom, ChatRoomStatus, condition};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use self::gateways::Gateways;
-use crate::conditions::conditions;
+use crate::conditions::{Judgement, conditions};
 use crate::decide::Decision;
 use crate::desired::live;
-use crate::names::{Component, Names};
+use crate::names::{Component, Names, keys};
 use crate::observed::Observed;
 use crate::room::{Invalid, Room};
 
@@ -36,6 +38,8 @@ pub enum Outcome {
     Applied(Applied),
     /// The ChatRoom cannot be carried out; nothing was written.
     Invalid(Invalid),
+    /// Nothing was tried: the room's annotation says that it shall be left alone.
+    Paused,
     /// Something could not be written.
     Failed(Plan, ApplyFailure),
 }
@@ -92,20 +96,29 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
     let generation = room.metadata.generation;
     let deployment = match outcome {
         Outcome::Applied(applied) => Some(&applied.deployment),
-        Outcome::Invalid(_) | Outcome::Failed(..) => observed.deployment.as_ref(),
+        Outcome::Invalid(_) | Outcome::Paused | Outcome::Failed(..) => observed.deployment.as_ref(),
     };
     let plan = outcome.plan();
-    let desired = plan.map(|plan| plan.decision.replicas).or(previous.desired_replicas).unwrap_or_default();
+    let desired = match outcome {
+        Outcome::Applied(Applied { plan, .. }) | Outcome::Failed(plan, _) => plan.decision.replicas,
+        Outcome::Invalid(_) => previous.desired_replicas.unwrap_or_default(),
+        // Whoever paused the room may have scaled it.
+        Outcome::Paused => deployment.map(live::replicas).or(previous.desired_replicas).unwrap_or_default(),
+    };
     let gateways = Gateways::of(deployment, desired, &observed.pods);
     let redis_ready = redis::redis_ready(plan.map(|plan| &plan.room.redis), observed);
-    let judged = progress::judge(outcome, &gateways, &redis_ready);
+    let judged = progress::judge(outcome, room.spec.suspend, &gateways, &redis_ready, observed);
+    let observed_generation = match outcome {
+        // What was not carried out is not observed, whatever else of the room is.
+        Outcome::Paused => previous.observed_generation,
+        // A change that could not be written yet was not taken up yet; one that never can be was.
+        Outcome::Failed(_, failure) if !failure.kind.is_permanent() => previous.observed_generation,
+        _ => generation,
+    };
+    let spoken_of = if *outcome == Outcome::Paused { observed_generation } else { generation };
 
     let mut status = ChatRoomStatus {
-        // A change that could not be written yet was not taken up yet; one that never can be was.
-        observed_generation: match outcome {
-            Outcome::Failed(_, failure) if !failure.kind.is_permanent() => previous.observed_generation,
-            _ => generation,
-        },
+        observed_generation,
         replicas: Some(gateways.replicas),
         ready_replicas: Some(gateways.ready),
         updated_replicas: Some(gateways.updated),
@@ -116,29 +129,43 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
         conditions: conditions(
             &previous.conditions,
             [
-                (condition::READY, judged.ready),
-                (condition::RECONCILING, judged.reconciling),
-                (condition::STALLED, judged.stalled),
-                (condition::REDIS_READY, redis_ready),
+                (condition::READY, judged.ready, spoken_of),
+                (condition::RECONCILING, judged.reconciling, spoken_of),
+                (condition::STALLED, judged.stalled, spoken_of),
+                (condition::REDIS_READY, redis_ready, spoken_of),
+                (condition::SETTINGS_CURRENT, settings::settings_current(outcome, observed), spoken_of),
+                (condition::PAUSED, paused(outcome), generation),
             ],
-            generation,
             now,
         ),
         ..previous.clone()
     };
     if let Some(Plan { names, room, .. }) = plan {
         status.selector = Some(names.selector_string(Component::Gateway));
-        status.url = Some(names.url(&room.clients.path));
+        // While gateways of an older template take clients, they do so at the older path.
+        if status.url.is_none() || !gateways.older_ones_may_serve() {
+            status.url = Some(names.url(&room.clients.path));
+        }
         status.redis = Some(redis::kind(&room.redis).to_owned());
     }
     online::unless_only_the_count_moved(status, previous, online::last_written(room), now)
+}
+
+fn paused(outcome: &Outcome) -> Judgement {
+    match outcome {
+        Outcome::Paused => {
+            let message = format!("annotation {} is disabled: nothing but the status is written", keys::RECONCILE);
+            Judgement::yes(condition::paused::RECONCILE_DISABLED, message)
+        }
+        _ => Judgement::no(condition::paused::NOT_PAUSED, "the room is carried out as its spec says"),
+    }
 }
 
 impl Outcome {
     fn plan(&self) -> Option<&Plan> {
         match self {
             Self::Applied(Applied { plan, .. }) | Self::Failed(plan, _) => Some(plan),
-            Self::Invalid(_) => None,
+            Self::Invalid(_) | Self::Paused => None,
         }
     }
 }

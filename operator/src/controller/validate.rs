@@ -5,6 +5,7 @@
 
 use chatroom_api::{ChatRoom, REPLICAS};
 
+use crate::annotations::Annotations;
 use crate::room::{
     Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Redis, Rollout, Room,
     Service, bounded,
@@ -27,11 +28,14 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
     let logging = problems.keep(Logging::parse(spec.logging.as_ref()));
     let pod = problems.keep(Pod::parse(spec));
     let overrides = problems.keep(Overrides::parse(spec));
+    let restarted_at = Annotations::of(room).restarted_at;
     let image_pull_secrets = spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect();
     let assemble = || {
         Some(Room {
             identity: identity?,
             replicas: replicas?,
+            suspend: spec.suspend,
+            restarted_at,
             image: image?,
             image_pull_secrets,
             clients: clients?,

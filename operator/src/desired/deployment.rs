@@ -53,6 +53,7 @@ fn template_metadata(names: &Names, room: &Room, decision: &Decision) -> ObjectM
     labels.extend(names.labels(Component::Gateway));
     let mut annotations = room.pod.annotations.clone();
     annotations.extend(super::credential_annotation(&decision.redis));
+    annotations.extend(decision.restarted_at.clone().map(|time| (keys::RESTARTED_AT.to_owned(), time)));
     // The cold settings are part of the template: it rolls exactly when they change, and a pod that starts again after
     // a crash, or after an undo, finds those it was made for.
     let cold = settings::cold(room, settings::backplane(names, room));
@@ -124,6 +125,8 @@ fn gateway(room: &Room) -> Container {
         resources: Some(container::resources(&room.pod.resources)),
         security_context: Some(security::container()),
         lifecycle: container::pre_stop_sleep(room.drain.pre_stop_seconds),
+        // The last line of its log says why it ended: the room's status repeats it.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         startup_probe: Some(Probe {
             period_seconds: Some(1),
             failure_threshold: Some(60),

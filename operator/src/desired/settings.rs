@@ -2,6 +2,7 @@
 
 use chatroom_settings as settings;
 use chatroom_settings::{Backplane, Cold, Hot, RedisBackplane, RoomIdentity};
+use sha2::{Digest as _, Sha256};
 
 use crate::names::Names;
 use crate::room::{Redis, Room};
@@ -63,4 +64,9 @@ pub fn backplane(names: &Names, room: &Room) -> Backplane {
 /// The settings as the file that a gateway reads.
 pub fn yaml<T: serde::Serialize>(settings: &T) -> String {
     serde_yaml::to_string(settings).expect("settings are plain structs of strings and numbers")
+}
+
+/// How a gateway names the text of its settings on `/status`: the first 16 hex digits of its SHA-256.
+pub fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -19,6 +19,8 @@ pub(super) type NotedGateway = Option<NotedAnswer>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NotedAnswer {
     template: String,
+    hot_hash: String,
+    settings_problem: String,
     draining: bool,
     isolated: bool,
     redis: RedisState,
@@ -32,6 +34,8 @@ impl Noted {
         let gateways = reports.iter().map(|report| {
             let answer = report.answer.as_ref().ok().map(|status| NotedAnswer {
                 template: status.template_hash.clone(),
+                hot_hash: status.hot_hash.clone(),
+                settings_problem: status.settings_problem.clone(),
                 draining: status.draining,
                 isolated: status.isolated,
                 redis: status.redis.state,
@@ -104,6 +108,8 @@ mod tests {
             Noted::of(&[report("a", |_| {}), report("b", |_| {})]),
             Noted::of(&[unreachable]),
             Noted::of(&[report("a", |status| status.draining = true)]),
+            Noted::of(&[report("a", |status| status.hot_hash = "1".into())]),
+            Noted::of(&[report("a", |status| status.settings_problem = "no YAML".into())]),
             Noted::of(&[report("a", |status| status.redis.state = RedisState::Unreachable)]),
             Noted::of(&[report("a", |status| status.missing = vec!["redis/password".into()])]),
             Noted::of(&[report("a", |status| status.refused = vec!["redis/password".into()])]),

@@ -9,5 +9,6 @@ mod at_rest;
 mod first_run;
 mod namespaces;
 mod ownership;
+mod pause;
 mod program;
 mod trouble;

@@ -50,6 +50,28 @@ fn a_room_gets_the_replicas_that_it_asks_for() {
 }
 
 #[test]
+fn a_suspended_room_gets_none_and_keeps_its_redis() {
+    let suspended = room(json!({"replicas": 7, "suspend": true}));
+    let decision = decide(&suspended, &settled(&ephemeral()));
+    assert_eq!(decision.replicas, 0);
+    assert!(matches!(decision.redis, RedisDecision::Run { .. }), "{decision:?}");
+}
+
+#[test]
+fn taking_the_wish_to_restart_away_is_no_wish_to_restart() {
+    const LIVE: &str = "2026-11-23T10:00:00Z";
+    let mut observed = settled(&ephemeral());
+    assert_eq!(decide(&ephemeral(), &observed).restarted_at, None);
+    let template = &mut observed.deployment.as_mut().unwrap().spec.as_mut().unwrap().template;
+    let annotations = template.metadata.get_or_insert_default().annotations.get_or_insert_default();
+    annotations.insert(keys::RESTARTED_AT.to_owned(), LIVE.to_owned());
+    assert_eq!(decide(&ephemeral(), &observed).restarted_at.as_deref(), Some(LIVE));
+    let mut again = ephemeral();
+    again.restarted_at = Some("2026-11-24T10:00:00Z".to_owned());
+    assert_eq!(decide(&again, &observed).restarted_at, again.restarted_at);
+}
+
+#[test]
 fn the_first_run_creates_the_password_and_the_next_one_leaves_it() {
     assert!(run(&Observed::default()).create_secret);
     assert!(!run(&settled(&ephemeral())).create_secret);

@@ -154,6 +154,27 @@ fn gateways_and_redis_take_a_new_password_together() {
 }
 
 #[test]
+fn a_suspended_room_has_no_budget_and_all_the_rest() {
+    let (awake, asleep) = (resources(&ephemeral()), resources(&room(json!({"suspend": true}))));
+    assert_eq!(asleep.deployment.spec.as_ref().unwrap().replicas, Some(0));
+    assert_eq!((awake.pod_disruption_budget.is_some(), asleep.pod_disruption_budget.is_some()), (true, false));
+    let template = |resources: &Resources| resources.deployment.spec.as_ref().unwrap().template.clone();
+    assert_eq!(template(&asleep), template(&awake));
+    assert_eq!((asleep.redis, asleep.service, asleep.config_map), (awake.redis, awake.service, awake.config_map));
+}
+
+#[test]
+fn a_wish_to_restart_stands_on_the_gateways_template_alone() {
+    let mut room = ephemeral();
+    let before = resources(&room);
+    room.restarted_at = Some("2026-11-23T10:00:00Z".to_owned());
+    let after = resources(&room);
+    assert_eq!(annotation(&after, keys::RESTARTED_AT), room.restarted_at.as_ref());
+    assert_eq!(annotation(&before, keys::RESTARTED_AT), None);
+    assert_eq!(after.redis, before.redis);
+}
+
+#[test]
 fn a_redis_that_is_kept_or_removed_is_not_written() {
     let room = external();
     for redis in [RedisDecision::Keep, RedisDecision::Remove] {

@@ -3,10 +3,11 @@
 use chatroom_api::ChatRoom;
 use chatroom_operator::controller::validate::validate;
 use chatroom_operator::decide::decide;
-use chatroom_operator::desired::desired;
+use chatroom_operator::desired::{desired, settings};
 use chatroom_operator::names::Names;
 use chatroom_operator::observed::{GatewayReport, Observed, PodReport, Unreachable};
 use chatroom_operator::room::{Defaults, Room};
+use chatroom_settings::names::files;
 use chatroom_settings::{GatewayStatus, RedisState, RedisStatus};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use serde_json::{Value, json};
@@ -41,12 +42,19 @@ pub(crate) fn settled(room: &Room) -> Observed {
     let names = Names::new(&room.identity);
     let resources = desired(&names, room, &decide(room, &Observed::default()));
     let pods = (0..room.replicas).map(|index| ready_pod(&format!("lobby-{index}"), "current")).collect();
+    let hot_settings = resources.config_map.data.unwrap()[files::HOT_FILE].clone();
+    let gateway = |index| {
+        let mut report = connected(&format!("lobby-{index}"));
+        report.answer.as_mut().unwrap().hot_hash = settings::hash(&hot_settings);
+        report
+    };
     Observed {
         deployment: Some(live(resources.deployment, room.replicas)),
         redis: resources.redis.map(|redis| live(redis.deployment, 1)),
-        gateways: (0..room.replicas).map(|index| connected(&format!("lobby-{index}"))).collect(),
+        gateways: (0..room.replicas).map(gateway).collect(),
         pods,
         redis_pods: Vec::new(),
+        hot_settings: Some(hot_settings),
     }
 }
 

@@ -8,4 +8,6 @@ mod fixtures;
 mod manifest;
 mod overrides;
 mod report;
+mod told;
+
 mod validate;

@@ -46,7 +46,7 @@ fn after(spec: Value, change: impl FnOnce(&mut Observed)) -> ChatRoomStatus {
 }
 
 /// Every word of a condition is one that the vocabulary lists, with the status that it says.
-fn assert_known(status: &ChatRoomStatus) {
+pub(crate) fn assert_known(status: &ChatRoomStatus) {
     for found in &status.conditions {
         let type_ = chatroom_api::condition::TYPES.iter().find(|type_| type_.name == found.type_);
         let reason = type_.and_then(|type_| type_.reasons.iter().find(|reason| reason.name == found.reason));
@@ -55,18 +55,18 @@ fn assert_known(status: &ChatRoomStatus) {
     }
 }
 
-fn condition<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
+pub(crate) fn condition<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
     let condition = status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
     (&condition.status, &condition.reason, &condition.message)
 }
 
-fn words<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str) {
+pub(crate) fn words<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str) {
     let (status, reason, _) = condition(status, type_);
     (status, reason)
 }
 
 fn waiting(reason: &str, message: &str) -> PodReport {
-    let waiting = Waiting { reason: reason.to_owned(), message: message.to_owned() };
+    let waiting = Waiting { container: "gateway".into(), reason: reason.to_owned(), message: message.to_owned() };
     PodReport { ready: false, waiting: Some(waiting), ..ready_pod("lobby-1", "current") }
 }
 
@@ -145,7 +145,8 @@ fn ready_says_why_a_pod_does_not_start() {
         one_not_ready(observed);
         observed.pods[1] = waiting("ImagePullBackOff", "Back-off pulling image \"gateway:1\"");
     });
-    let message = "1 of 2 gateways take clients: pod lobby-1: ImagePullBackOff: Back-off pulling image \"gateway:1\"";
+    let message = "1 of 2 gateways take clients: pod lobby-1: ImagePullBackOff: Back-off pulling image \"gateway:1\" \
+                   (check spec.image and spec.imagePullSecrets)";
     assert_eq!(condition(&status, "Ready"), ("False", "ReplicasNotReady", message));
     assert_eq!(words(&status, "Reconciling"), ("True", "WaitingForPods"));
 }
@@ -162,7 +163,11 @@ fn ready_says_that_a_quota_is_in_the_way() {
         }]);
     });
     let (_, _, message) = condition(&status, "Ready");
-    assert_eq!(message, "1 of 2 gateways take clients: pods cannot be created: exceeded quota: small");
+    let advice = "(raise the quota, or ask for less: spec.replicas, spec.rollout.maxSurge, spec.pod.resources)";
+    assert_eq!(
+        message,
+        format!("1 of 2 gateways take clients: pods cannot be created: exceeded quota: small {advice}")
+    );
 }
 
 #[test]
@@ -184,6 +189,7 @@ fn ready_names_the_secret_that_has_to_be_made() {
     let missing = |observed: &mut Observed| {
         let gateway = answer(observed, 1);
         gateway.redis.state = RedisState::CredentialsMissing;
+        gateway.ready = false;
         gateway.missing = vec!["redis/url".to_owned()];
     };
     let why = "1 of 2 gateways: there is no Secret chat-redis-url with the key address (once it is there, gateways find it \
@@ -203,7 +209,8 @@ fn ready_names_the_secret_that_has_to_be_made() {
     });
     let message = format!("1 of 2 gateways run the current version; in the way: {why}");
     assert_eq!(condition(&status, "Reconciling"), ("True", "RollingOut", message.as_str()));
-    assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
+    let message = format!("2 of 2 gateways take clients, but those of the new version cannot start: {why}");
+    assert_eq!(condition(&status, "Ready"), ("True", "RolloutBlocked", message.as_str()));
 }
 
 #[test]

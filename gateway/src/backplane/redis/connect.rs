@@ -75,6 +75,14 @@ impl Target {
         }
     }
 
+    /// The file, if nothing stands in it now. It is a few bytes on a memory-backed mount.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        match self.read() {
+            Err(BackplaneError::CredentialsMissing(file)) => Some(file),
+            _ => None,
+        }
+    }
+
     fn file(&self) -> &'static str {
         if self.address.is_some() { PASSWORD } else { URL }
     }

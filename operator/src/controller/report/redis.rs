@@ -4,8 +4,9 @@ use chatroom_api::condition::redis_ready as reason;
 use chatroom_settings::names::files;
 use chatroom_settings::{GatewayStatus, RedisState};
 
-use super::gateways::why_not;
-use crate::conditions::Judgement;
+use super::obstacle::obstacle;
+use crate::conditions::{Judgement, Truth};
+use crate::names::Component;
 use crate::observed::Observed;
 use crate::room::{ExternalRedis, Redis};
 
@@ -26,9 +27,7 @@ pub(super) fn redis_ready(redis: Option<&Redis>, observed: &Observed) -> Judgeme
     // A gateway that has not asked yet knows nothing: with each that starts, the others would seem to know nothing either.
     let worst = answers.iter().map(|status| status.redis.state).max_by_key(|state| severity(*state));
     let (reason, text) = match worst.unwrap_or_default() {
-        RedisState::Connected | RedisState::NotUsed => {
-            return Judgement::yes(reason::CONNECTED, "all gateways that answer reach Redis");
-        }
+        RedisState::Connected | RedisState::NotUsed => return connected(redis, &answers),
         RedisState::Unknown => return Judgement::unknown(reason::STARTING, "the gateways have not asked Redis yet"),
         RedisState::Unreachable => (reason::CONNECT_FAILED, "Redis cannot be reached"),
         RedisState::CredentialsMissing => (reason::SECRET_NOT_FOUND, "the Redis credentials are missing"),
@@ -39,6 +38,32 @@ pub(super) fn redis_ready(redis: Option<&Redis>, observed: &Observed) -> Judgeme
         return Judgement::no(reason, message);
     }
     Judgement::no(reason, explain(text, worst.unwrap_or_default(), &answers, observed))
+}
+
+/// Credentials may be gone although every connection holds: they are asked for when one is made.
+fn connected(redis: Option<&Redis>, answers: &[&GatewayStatus]) -> Judgement {
+    if let Some(message) = missing_secret(redis, answers) {
+        let message = format!("{message}; the connections that there are hold, new ones cannot be made");
+        return Judgement::yes(reason::SECRET_NOT_FOUND, message);
+    }
+    let without = answers.iter().filter(|status| !status.missing.is_empty()).count();
+    if without > 0 {
+        let message = format!(
+            "{without} of {} gateways: the Redis credentials are missing; the connections that there are hold, new ones cannot \
+             be made",
+            answers.len()
+        );
+        return Judgement::yes(reason::SECRET_NOT_FOUND, message);
+    }
+    Judgement::yes(reason::CONNECTED, "all gateways that answer reach Redis")
+}
+
+/// What keeps gateways that do not take clients from Redis, if one of them says so.
+pub(super) fn keeps_gateways_waiting(redis_ready: &Judgement, observed: &Observed) -> bool {
+    let answers = observed.gateways.iter().filter_map(|gateway| gateway.answer.as_ref().ok());
+    let mut waiting = answers.filter(|status| !status.ready && !status.draining);
+    redis_ready.truth == Truth::False
+        && waiting.any(|status| severity(status.redis.state) > severity(RedisState::Connected))
 }
 
 /// The Secret that a person has to make, by the names that stand in the room: gateways know only the file it becomes.
@@ -71,8 +96,8 @@ fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: 
     // The smallest message, not the first: the order of the answers is no news.
     let detail = concerned.iter().map(|status| status.redis.message.as_str()).filter(|text| !text.is_empty()).min();
     let mut message = format!("{} of {} gateways: {}", concerned.len(), answers.len(), detail.unwrap_or(text));
-    if let Some(obstacle) = why_not(observed.redis.as_ref(), &observed.redis_pods) {
-        message.push_str(&format!(" ({obstacle})"));
+    if let Some(obstacle) = obstacle(Component::Redis, observed.redis.as_ref(), &observed.redis_pods) {
+        message.push_str(&format!(" ({})", obstacle.text));
     }
     message
 }
