@@ -19,6 +19,7 @@ pub mod events;
 pub mod fleet;
 pub mod health;
 pub mod metrics;
+pub mod probe;
 pub mod served;
 pub mod telemetry;
 pub mod web;
