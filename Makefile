@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check test generate images
+.PHONY: help up down try check chart test generate images
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -22,10 +22,13 @@ try: ## the sample room as processes on this machine, without a cluster
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh
 
+chart: ## the chart alone: templates with Helm 4 and Helm 3, its README, a scan for unsafe settings; no cluster
+	@bash deploy/scripts/chart.sh
+
 test: ## everything: check, generated files, chart, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
-generate: ## writes what is generated: the CRD, and its copy in the chart
+generate: ## writes what is generated: the CRD, its copy in the chart, the values in the chart's README
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones

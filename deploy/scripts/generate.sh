@@ -21,3 +21,6 @@ for file in $files; do
   fi
 done
 [ $differ = 0 ] || die "generated files are not as the source would make them; \`make generate\` writes them"
+if has helm-docs; then deploy/scripts/chart.sh readme "$@"
+else skipped "the values in the chart's README (helm-docs is not installed; \`make chart\` brings it)"
+fi
