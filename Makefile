@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check chart test generate images
+.PHONY: help up down try check chart apiserver test generate images
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -25,7 +25,10 @@ check: ## format, lints, unit and component tests; no root, no cluster
 chart: ## the chart alone: templates with Helm 4 and Helm 3, its README, a scan for unsafe settings; no cluster
 	@bash deploy/scripts/chart.sh
 
-test: ## everything: check, generated files, chart, end-to-end on a cluster
+apiserver: ## the operator against an API server of this machine: no root, no nodes, a few minutes
+	@bash deploy/scripts/apiserver.sh
+
+test: ## everything: check, generated files, chart, API server, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
 generate: ## writes what is generated: the CRD, its copy in the chart, the values in the chart's README

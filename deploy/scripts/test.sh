@@ -13,6 +13,8 @@ deploy/scripts/generate.sh --check
 
 deploy/scripts/chart.sh
 
+deploy/scripts/apiserver.sh
+
 deploy/scripts/up.sh
 
 step "end to end"

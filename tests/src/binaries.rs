@@ -9,6 +9,8 @@ use crate::repository;
 
 /// `chatroom`, the tool for people.
 pub const TOOL: &str = "chatroom";
+/// `chatroom-operator`.
+pub const OPERATOR: &str = "chatroom-operator";
 /// `chatroom-gateway`.
 pub const GATEWAY: &str = "chatroom-gateway";
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 /// Set to `1` to run the end-to-end tests on the cluster of `KUBECONFIG`.
 pub const E2E: &str = "CHATROOM_E2E";
+/// Set to `1` to run the tests with an API server of their own.
+pub const API_SERVER: &str = "CHATROOM_API_SERVER";
 /// The directory of the built programs; absent: beside the running test, built when needed.
 pub const BINARIES: &str = "CHATROOM_BINARIES";
 /// The program Helm with which the chart is tested; absent: that of `target/tools`, else the one on `PATH`.
@@ -14,6 +16,12 @@ pub const HELM: &str = "CHATROOM_HELM";
 #[must_use]
 pub fn e2e_is_wanted() -> bool {
     read(E2E).is_some_and(|value| value == "1")
+}
+
+/// Whether the tests with an API server were asked for.
+#[must_use]
+pub fn api_server_is_wanted() -> bool {
+    read(API_SERVER).is_some_and(|value| value == "1")
 }
 
 /// Where the built programs are, when somebody says so.

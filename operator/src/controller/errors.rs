@@ -9,8 +9,9 @@ const PERMANENT_RETRY: Duration = Duration::from_secs(600);
 /// How long until we look again whether we may: nothing tells us when a role or a quota was changed.
 const FORBIDDEN_RETRY: Duration = Duration::from_secs(30);
 
-/// How long until we look again whether a foreign object is gone: nothing tells us when it goes.
-const FOREIGN_RETRY: Duration = Duration::from_secs(30);
+/// How long until we look again whether a foreign object is gone: nothing tells us when it goes. A look is one request, and a
+/// room shall get on within 10 s.
+const FOREIGN_RETRY: Duration = Duration::from_secs(6);
 
 /// How long until we look again whether an object of a former room has been collected; the collector needs seconds.
 const LEAVING_RETRY: Duration = Duration::from_secs(3);
