@@ -30,7 +30,7 @@ with_helm() {
 # scan: what Helm would install with each of the values files, and what the operator would make of sample rooms.
 scan() {
   local scanned=$1 file name
-  for file in $chart/values.yaml $chart/ci/*.yaml; do
+  for file in "$chart"/values.yaml "$chart"/ci/*.yaml; do
     name=$(basename "$file" .yaml)
     helm template operator $chart --namespace chatroom-system --values "$file" --skip-tests >"$scanned/operator-$name.yaml"
     helm template operator $chart --namespace chatroom-system --values "$file" --show-only templates/tests/probe.yaml \

@@ -19,6 +19,18 @@ const NOT_OF_KUBERNETES: [&str; 3] = ["CustomResourceDefinition", "ServiceMonito
 const OF_THE_CLUSTER: [&str; 3] = ["CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"];
 
 #[test]
+fn helm_itself_finds_nothing_wrong() {
+    with_helm("helm_itself_finds_nothing_wrong", |helm| {
+        let own = chart().join("values.yaml");
+        for file in values_files().into_iter().map(|(_, path)| path).chain([own]) {
+            let (chart, values) = (chart().display().to_string(), format!("--values={}", file.display()));
+            let words = ["lint", "--strict", &chart, &values, "--kube-version=1.34.0"];
+            helm.run(words).unwrap_or_else(|said| panic!("{}: {said}", file.display()));
+        }
+    });
+}
+
+#[test]
 fn every_field_is_one_that_kubernetes_knows() {
     with_helm("every_field_is_one_that_kubernetes_knows", |helm| {
         for (file, rendering) in renderings(helm) {
