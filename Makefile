@@ -3,11 +3,11 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check chart apiserver test generate images
+.PHONY: help up down try check chart apiserver test e2e advisories generate images diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 up: ## a Kubernetes on this machine with the operator and the sample room; prints where to open it
 	@bash deploy/scripts/up.sh
@@ -31,8 +31,17 @@ apiserver: ## the operator against an API server of this machine: no root, no no
 test: ## everything: check, generated files, chart, API server, end-to-end on a cluster
 	@bash deploy/scripts/test.sh
 
-generate: ## writes what is generated: the CRD, its copy in the chart, the values in the chart's README
+e2e: ## the end-to-end tests alone; KIND_NODE_IMAGE=… chooses the Kubernetes where Docker runs
+	@bash deploy/scripts/e2e.sh
+
+advisories: ## known faults of the dependencies, from the advisory data base
+	@bash deploy/scripts/advisories.sh
+
+generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields, the values in the chart's README
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones
 	@bash deploy/scripts/images.sh
+
+diagnose: ## what one would look up after a failure on the cluster, into target/diagnosis
+	@bash deploy/scripts/diagnose.sh target/diagnosis

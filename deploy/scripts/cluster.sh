@@ -5,15 +5,15 @@ kind_name=chatroom-$(printf %s "$checkout" | cksum | cut -d' ' -f1)   # two chec
 kind_node=$kind_name-control-plane
 chosen=$checkout/target/cluster/kind-of-cluster
 
-# cluster_kind: `kind` or `host`; stays what it was as long as the cluster is up. CLUSTER chooses.
+# cluster_kind: `kind` or `host`; stays what it was as long as the cluster is up. CLUSTER chooses; with kind, KIND_NODE_IMAGE
+# is the Kubernetes of a cluster that is made anew, a node image with its digest (absent: kind's own choice, pinned by it).
 cluster_kind() {
   if [ -f "$chosen" ]; then cat "$chosen"; return; fi
-  [ "$(uname)" = Linux ] ||
-    die "a cluster runs the programs that are built on this machine, and they have to be Linux'; \`make try\` runs the room without a cluster"
   case ${CLUSTER:-} in
     kind | host) echo "$CLUSTER" ;;
     "")
       if has docker && docker info >/dev/null 2>&1; then echo kind
+      elif [ "$(uname)" != Linux ]; then die "Docker does not run here; \`make try\` runs the room without a cluster"
       elif [ "$(id -u)" = 0 ]; then echo host
       else die "Docker does not run here; start it, or run this as root: then a cluster is made of namespaces"
       fi ;;
@@ -38,7 +38,8 @@ cluster_up() {
       else
         local port; port=$(free_port "${PORT:-8080}")
         sed "s/hostPort: 8080/hostPort: $port/" deploy/kind.yaml >target/cluster/kind.yaml
-        kind create cluster --name "$kind_name" --config target/cluster/kind.yaml --kubeconfig "$KUBECONFIG" --wait 120s
+        kind create cluster --name "$kind_name" --config target/cluster/kind.yaml --kubeconfig "$KUBECONFIG" --wait 120s \
+          ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"}
       fi ;;
   esac
 }
@@ -59,6 +60,14 @@ cluster_load() {
         docker exec "$kind_node" ctr --namespace k8s.io images ls --quiet | grep -qxF "$(cat "${archive%.tar}.ref")" ||
           kind load image-archive "$archive" --name "$kind_name"
       done ;;
+  esac
+}
+
+# cluster_logs DIRECTORY: what the components of the cluster said.
+cluster_logs() {
+  case $(cluster_kind) in
+    host) mkdir -p "$1"; cp target/cluster/state/log/*.log "$1" ;;
+    kind) kind export logs "$1" --name "$kind_name" ;;
   esac
 }
 

@@ -1,7 +1,18 @@
 #!/usr/bin/env bash
-# diagnose.sh: prints what one would look up after a failure: rooms, pods, events, the words of operator and gateways.
+# diagnose.sh [DIRECTORY]: prints what one would look up after a failure: rooms, pods, events, the words of operator and
+# gateways; with a directory writes it there, with the logs of the cluster's components.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+if [ -n "${1:-}" ]; then
+  . deploy/scripts/cluster.sh
+  rm -rf "$1"
+  mkdir -p "$1"
+  "${BASH_SOURCE[0]}" >"$1/diagnosis.txt" 2>&1
+  if [ -f "$chosen" ]; then cluster_logs "$1/cluster" >/dev/null 2>&1 || echo "the cluster's logs cannot be read"; fi
+  echo "wrote $1"
+  exit 0
+fi
 
 show() { printf '\n---- %s\n' "$*"; "$@" 2>&1 | tail -n 200; }
 if ! kubectl get --raw /readyz >/dev/null 2>&1; then

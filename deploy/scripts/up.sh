@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # up.sh: a Kubernetes on this machine with the operator and the sample room. Safe to run again: brings what changed.
-# CLUSTER=kind|host chooses the kind of cluster, PORT the wanted port on this machine, PROFILE=release optimised programs.
+# CLUSTER=kind|host chooses the kind of cluster, KIND_NODE_IMAGE kind's Kubernetes, PORT the wanted port on this machine,
+# IMAGES=packed|dockerfile how images are made, PROFILE=release optimised programs.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . deploy/scripts/cluster.sh
@@ -15,8 +16,14 @@ cluster_up
 cluster_load "$images"/{operator,gateway,redis}.tar
 
 troubled() { deploy/scripts/diagnose.sh >&2; die "$*"; }
+# The strictest rule of pod security, for operator and room alike: what needs more shows here first.
+for namespace in chatroom-system default; do
+  kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" >/dev/null
+  kubectl label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
+done
+
 step "installs the operator"
-helm upgrade --install chatroom-operator charts/chatroom-operator --namespace chatroom-system --create-namespace \
+helm upgrade --install chatroom-operator charts/chatroom-operator --namespace chatroom-system \
   --values "$images/values.yaml" --wait --timeout 3m >/dev/null || troubled "the operator did not start"
 helm list --namespace chatroom-system
 

@@ -1,13 +1,17 @@
 //! The composition root: builds the rooms of the program, owns every task, ends them in order.
 
+use crate::controller::Context;
+use crate::controller::gate::Gate;
 use crate::controller::memory::Memory;
-use crate::controller::watches::{Stores, Watches};
-use crate::controller::{self, Context};
+use crate::controller::run;
+use crate::controller::watches::{Lookout, Stores, Watches};
 use crate::events::Events;
 use crate::fleet::{self, Fleet, Poll};
 use crate::health::Health;
+use crate::limit::limited;
 use crate::metrics::{self, Metrics};
 use crate::room::Defaults;
+use crate::scope::Scope;
 use crate::served::rooms_are_served;
 use crate::web;
 use chatroom_settings::names::ports;
@@ -33,6 +37,8 @@ type Shutdown = Shared<BoxFuture<'static, ()>>;
 pub struct Parts {
     /// The API server.
     pub client: Client,
+    /// What is watched, each on its own; at least one.
+    pub scopes: Vec<Scope>,
     /// The port for probes and metrics.
     pub listener: TcpListener,
     /// What stands for the images that a room does not name.
@@ -90,37 +96,82 @@ pub async fn run(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'stat
     }
 }
 
-fn spawn(parts: Parts, shutdown: &Shutdown) -> JoinSet<anyhow::Result<&'static str>> {
-    let Parts { client, listener, defaults, pod_name } = parts;
-    let (stores, writers) = Stores::new();
-    let health = Health::new();
-    let rooms = stores.rooms.clone();
-    let metrics = Metrics::new(move || metrics::phases(&rooms.state()));
-    let watches = Watches::of_cluster(&client, writers, &health, &metrics);
+/// What all scopes have in common.
+struct Common {
+    client: Client,
+    defaults: Defaults,
+    events: Events,
+    gate: Gate,
+    /// How many gateways of one scope are asked at once.
+    gateways_at_once: usize,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
+type Tasks = JoinSet<anyhow::Result<&'static str>>;
+
+fn spawn(parts: Parts, shutdown: &Shutdown) -> Tasks {
+    let Parts { client, scopes, listener, defaults, pod_name } = parts;
+    let health = Health::new(&scopes);
+    // A store has one watch that fills it, so every scope has its own.
+    let stores: Vec<_> = scopes.iter().map(|_| Stores::new()).collect();
+    let rooms: Vec<_> = stores.iter().map(|(stores, _)| stores.rooms.clone()).collect();
+    let metrics =
+        Metrics::new(move || metrics::phases(&rooms.iter().flat_map(|rooms| rooms.state()).collect::<Vec<_>>()));
+    let client = limited(client, Arc::clone(&metrics));
+    let common = Common {
+        events: Events::new(client.clone(), pod_name),
+        client,
+        defaults,
+        gate: Gate::new(run::CONCURRENCY),
+        gateways_at_once: fleet::at_once(scopes.len()),
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+    };
+
+    let mut tasks = Tasks::new();
+    let serving = web::serve(listener, health, metrics, shutdown.clone());
+    tasks.spawn(async move { Ok(serving.await.map(|()| "the port for probes and metrics")?) });
+    for (scope, (stores, writers)) in scopes.into_iter().zip(stores) {
+        let lookout = Lookout::new(scope, &common.health, &common.metrics);
+        let watches = Watches::begin(&common.client, writers, &lookout);
+        spawn_scope(&common, lookout, stores, watches, shutdown, &mut tasks);
+    }
+    tasks
+}
+
+/// The fleet and the controller of one scope.
+fn spawn_scope(
+    common: &Common,
+    lookout: Lookout,
+    stores: Stores,
+    watches: Watches,
+    shutdown: &Shutdown,
+    tasks: &mut Tasks,
+) {
     let fleet = Fleet::default();
     let (triggers, triggered) = mpsc::channel(fleet::TRIGGERS);
     let poll = Poll {
+        scope: lookout.scope().clone(),
+        at_once: common.gateways_at_once,
         pods: stores.pods.clone(),
         rooms: stores.rooms.clone(),
         port: ports::INTERNAL,
         triggers,
-        health: Arc::clone(&health),
-        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&common.health),
+        metrics: Arc::clone(&common.metrics),
     };
     let context = Arc::new(Context {
-        events: Events::new(client.clone(), pod_name),
-        client,
+        client: common.client.clone(),
         stores,
         fleet: fleet.clone(),
-        defaults,
+        gate: common.gate.clone(),
+        defaults: common.defaults.clone(),
         memory: Memory::default(),
-        metrics: Arc::clone(&metrics),
-        health: Arc::clone(&health),
+        events: common.events.clone(),
+        metrics: Arc::clone(&common.metrics),
+        health: Arc::clone(&common.health),
     });
-
-    let mut tasks = JoinSet::new();
-    let serving = web::serve(listener, Arc::clone(&health), metrics, shutdown.clone());
-    tasks.spawn(async move { Ok(serving.await.map(|()| "the port for probes and metrics")?) });
     let pods_are_known = {
         let context = Arc::clone(&context);
         async move { context.stores.wait_until_ready().await }
@@ -130,34 +181,34 @@ fn spawn(parts: Parts, shutdown: &Shutdown) -> JoinSet<anyhow::Result<&'static s
         polling.await;
         Ok("the fleet")
     });
-    let controlling = control(context, watches, triggered, shutdown.clone());
+    let controlling = control(context, lookout, watches, triggered, shutdown.clone());
     tasks.spawn(async move {
         controlling.await;
         Ok("the controller")
     });
-    tasks
 }
 
 /// Waits for the resource definition, then reconciles.
 async fn control(
     context: Arc<Context>,
+    lookout: Lookout,
     watches: Watches,
     triggered: mpsc::Receiver<fleet::RoomRef>,
     shutdown: Shutdown,
 ) {
     tokio::select! {
-        () = rooms_are_served(&context.client, &context.health, &context.metrics) => {}
+        () = rooms_are_served(&context.client, &lookout) => {}
         () = shutdown.clone() => return,
     }
     let synced = async {
         // Fails only when the watches end, and then so does the controller.
         if context.stores.wait_until_ready().await.is_ok() {
-            context.health.caches_are_synced();
+            lookout.caches_are_synced();
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = controller::run(Arc::clone(&context), watches, triggered, shutdown) => {}
+        () = run::run(Arc::clone(&context), watches, triggered, shutdown) => {}
         () = synced => {}
     }
 }

@@ -1,6 +1,7 @@
 //! The command line and the environment of the operator, read once into a [`Task`].
 
 use crate::room::Defaults;
+use crate::scope::Scope;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use http::Uri;
@@ -29,6 +30,8 @@ pub enum Task {
 pub struct Settings {
     /// The images of rooms that name none.
     pub defaults: Defaults,
+    /// What is watched; at least one.
+    pub scopes: Vec<Scope>,
     /// Where probes and metrics are served.
     pub listen: SocketAddr,
     /// Name of the operator's pod; events carry it.
@@ -48,7 +51,7 @@ pub struct Log {
 
 /// Runs chat rooms on Kubernetes.
 ///
-/// Watches every ChatRoom of the cluster and keeps its WebSocket gateways, their Service, their settings and, where the
+/// Watches every ChatRoom of the cluster (or of some namespaces) and keeps its WebSocket gateways, their Service, their settings and, where the
 /// room brings no Redis of its own, a small Redis as the room says. How to reach the cluster is found as kubectl finds
 /// it: the service account of the pod, else the file of KUBECONFIG, else ~/.kube/config.
 ///
@@ -66,6 +69,13 @@ struct Arguments {
     /// Image of the Redis of rooms that bring none (required)
     #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_REDIS")]
     redis_image: Option<String>,
+
+    /// Namespace to look after, may be given several times (the variable: separated by commas); without it, the whole cluster
+    ///
+    /// In a list of namespaces the operator needs a Role and a RoleBinding in each of them and no right in the cluster. One
+    /// that does not exist yet, or lacks rights, is waited for and does not hold up the others.
+    #[arg(long = "watch-namespace", value_name = "NAME", env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
 
     /// Address on which /livez, /readyz and /metrics are served; [::] also takes IPv4
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
@@ -126,7 +136,17 @@ impl Arguments {
     }
 
     fn into_settings(self) -> Result<Settings, clap::Error> {
-        let Self { command: _, gateway_image, redis_image, bind, port, pod_name, log_filter, log_format } = self;
+        let Self {
+            command: _,
+            gateway_image,
+            redis_image,
+            watch_namespaces,
+            bind,
+            port,
+            pod_name,
+            log_filter,
+            log_format,
+        } = self;
         tracing_subscriber::EnvFilter::try_new(&log_filter).map_err(|error| {
             bad_input(&format!("--log-filter (LOG_FILTER) {log_filter:?} is not a filter: {error}"))
         })?;
@@ -135,6 +155,8 @@ impl Arguments {
                 gateway_image: image(gateway_image, "--gateway-image", "RELATED_IMAGE_GATEWAY")?,
                 redis_image: image(redis_image, "--redis-image", "RELATED_IMAGE_REDIS")?,
             },
+            scopes: Scope::of_list(watch_namespaces.iter().map(String::as_str))
+                .map_err(|wrong| bad_input(&format!("--watch-namespace (WATCH_NAMESPACES): {wrong}")))?,
             listen: SocketAddr::new(bind, port),
             // An unset value that a manifest's template rendered as "" is as good as absent.
             pod_name: pod_name.filter(|name| !name.is_empty()),
@@ -174,12 +196,36 @@ mod tests {
 
     const WORDS: [&str; 3] = ["chatroom-operator", "--gateway-image=gateway:1", "--redis-image=redis:1"];
 
+    fn read<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Settings, clap::Error> {
+        Task::from_words(words).map(|task| match task {
+            Task::Run(settings) => settings,
+            Task::Probe(_) => panic!("these words run the operator"),
+        })
+    }
+
     #[test]
     fn two_images_are_all_that_is_needed() {
-        let Ok(Task::Run(settings)) = Task::from_words(WORDS) else { panic!("the operator runs") };
+        let settings = read(WORDS).unwrap();
         assert_eq!(settings.defaults, Defaults { gateway_image: "gateway:1".into(), redis_image: "redis:1".into() });
         assert_eq!(settings.listen.to_string(), "[::]:9090");
         assert_eq!(settings.log.format, LogFormat::Json);
+        assert_eq!(settings.scopes, [Scope::Cluster]);
+    }
+
+    #[test]
+    fn namespaces_are_given_one_by_one_or_separated_by_commas() {
+        let flags = ["--watch-namespace=team-b", "--watch-namespace", "team-a,team-b"];
+        let settings = read(WORDS.into_iter().chain(flags)).unwrap();
+        assert_eq!(settings.scopes, ["team-a", "team-b"].map(|name| Scope::Namespace(name.into())));
+        let none = read(WORDS.into_iter().chain(["--watch-namespace="])).unwrap();
+        assert_eq!(none.scopes, [Scope::Cluster], "a variable that a template rendered as nothing");
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_one_is_bad_input() {
+        let error = read(WORDS.into_iter().chain(["--watch-namespace=Team A"])).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("WATCH_NAMESPACES") && error.to_string().contains("Team A"), "{error}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! The reconcile of one room, step by step, and what makes it run.
+//! The reconcile of one room, step by step.
 
 pub mod apply;
 pub mod errors;
+pub mod gate;
 pub mod memory;
 pub mod notices;
 pub mod observe;
 pub mod pace;
 pub mod publish;
 pub mod report;
+pub mod run;
 pub mod skip;
 pub mod takeover;
 pub mod validate;
@@ -15,39 +17,36 @@ pub mod watches;
 
 use crate::controller::apply::{Attempt, apply};
 use crate::controller::errors::Error;
+use crate::controller::gate::{Gate, Pass};
 use crate::controller::memory::Memory;
 use crate::controller::observe::observe;
 use crate::controller::publish::publish;
 use crate::controller::report::{Plan, report};
 use crate::controller::validate::validate;
-use crate::controller::watches::{Stores, Watches};
+use crate::controller::watches::Stores;
 use crate::decide::decide;
 use crate::desired::desired;
 use crate::events::Events;
-use crate::fleet::{Fleet, RoomRef};
+use crate::fleet::Fleet;
 use crate::health::Health;
 use crate::metrics::{CategoryLabel, Metrics, ResultLabel};
 use crate::names::Names;
 use crate::observed::Observed;
 use crate::room::Defaults;
 use chatroom_api::{ChatRoom, ChatRoomStatus};
-use futures_util::{StreamExt, future, stream};
-use kube::runtime::controller::{self as kube_controller, Action, Controller};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use rand::RngExt;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
-use tracing::{debug, warn};
-
-/// How many rooms are reconciled at once.
-const CONCURRENCY: u16 = 8;
+use tracing::warn;
 
 /// How long one reconcile may take. It makes some twenty requests at most; a room that takes longer gives way to others.
 pub const TIME_OUT: Duration = Duration::from_secs(60);
 
-/// What a reconcile has at hand.
+/// What a reconcile has at hand. There is one for each scope that is watched: stores, fleet and memory are its own, the rest is
+/// shared by all.
 pub struct Context {
     /// The API server.
     pub client: Client,
@@ -55,6 +54,8 @@ pub struct Context {
     pub stores: Stores,
     /// What the gateways said.
     pub fleet: Fleet,
+    /// Where reconciles wait for their turn.
+    pub gate: Gate,
     /// What stands for the images that a room does not name.
     pub defaults: Defaults,
     /// What is remembered from one reconcile to the next.
@@ -72,10 +73,15 @@ pub struct Context {
 /// # Errors
 /// See [`Error`]; what it asks for, [`on_error`] decides.
 pub async fn reconcile(room: Arc<ChatRoom>, context: Arc<Context>) -> Result<Action, Error> {
-    if room.metadata.deletion_timestamp.is_some() {
+    let Some(_pass) = wait_for_a_turn(&room, &context).await? else {
+        return Ok(Action::await_change());
+    };
+    // It may have changed, and even gone, while it waited.
+    let room = context.stores.rooms.get(&ObjectRef::from_obj(room.as_ref()));
+    let Some(room) = room.filter(|room| room.metadata.deletion_timestamp.is_none()) else {
         // The garbage collector takes the children; putting one back would hold it up.
         return Ok(Action::await_change());
-    }
+    };
     let (running, began) = (context.health.reconcile_begins(), Instant::now());
     let run = Box::pin(run_once(&room, &context));
     let ended = tokio::time::timeout(TIME_OUT, run).await.unwrap_or(Err(Error::TimedOut(TIME_OUT)));
@@ -84,6 +90,31 @@ pub async fn reconcile(room: Arc<ChatRoom>, context: Arc<Context>) -> Result<Act
     let result = if ended.is_ok() { "ok" } else { "error" };
     context.metrics.reconciles.get_or_create(&ResultLabel { result }).inc();
     ended
+}
+
+/// A place at the gate, or `None` when the operator stops. Whoever has nothing to look at yet waits outside: a namespace whose
+/// watches do not come up must not take the places of the others.
+async fn wait_for_a_turn(room: &ChatRoom, context: &Context) -> Result<Option<Pass>, Error> {
+    let (rooms, reference) = (context.stores.rooms.clone(), ObjectRef::from_obj(room));
+    let turn = async {
+        context.stores.wait_until_ready().await?;
+        context.fleet.wait_until_asked().await;
+        Ok(context.gate.enter(move || is_news(&rooms, &reference)).await)
+    };
+    context.metrics.reconciles_waiting.inc();
+    let turn = tokio::select! {
+        turn = turn => turn,
+        () = context.gate.closed() => Ok(None),
+    };
+    context.metrics.reconciles_waiting.dec();
+    turn
+}
+
+/// Whether somebody has edited the room, or made it, and waits for what comes of it.
+fn is_news(rooms: &Store<ChatRoom>, room: &ObjectRef<ChatRoom>) -> bool {
+    rooms.get(room).is_some_and(|room| {
+        room.metadata.generation != room.status.as_ref().and_then(|status| status.observed_generation)
+    })
 }
 
 async fn run_once(room: &ChatRoom, context: &Context) -> Result<Action, Error> {
@@ -137,10 +168,8 @@ pub fn on_error(room: Arc<ChatRoom>, error: &Error, context: Arc<Context>) -> Ac
     let category = error.category();
     context.metrics.errors.get_or_create(&CategoryLabel { category: category.label() }).inc();
     let uid = room.metadata.uid.as_deref().unwrap_or_default();
-    let wait = match category.retry() {
-        Some(wait) => pace::jittered(wait, luck()),
-        None => context.memory.wait_after_failure(uid, luck()),
-    };
+    let wait = pace::after_failure(category, context.memory.failed(uid, category), luck());
+    let wait = error.retry_after().map_or(wait, |asked_for| wait.max(asked_for));
     warn!(
         room = room.name_any(),
         namespace = room.namespace(),
@@ -150,49 +179,6 @@ pub fn on_error(room: Arc<ChatRoom>, error: &Error, context: Arc<Context>) -> Ac
         "failed to bring a room about"
     );
     Action::requeue(wait)
-}
-
-/// Reconciles rooms until `shutdown` resolves and the reconciles that run then have ended.
-pub async fn run(
-    context: Arc<Context>,
-    watches: Watches,
-    triggers: mpsc::Receiver<RoomRef>,
-    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
-) {
-    let Watches { rooms, config_maps, service_accounts, services, deployments, budgets, pods } = watches;
-    let triggers = stream::unfold(triggers, |mut queue| async move { Some((queue.recv().await?, queue)) });
-    Controller::for_stream(rooms, context.stores.rooms.clone())
-        // No debounce: it waits for quiet, and a room in trouble has none.
-        .with_config(kube_controller::Config::default().concurrency(CONCURRENCY))
-        .owns_stream(config_maps)
-        .owns_stream(service_accounts)
-        .owns_stream(services)
-        .owns_stream(deployments)
-        .owns_stream(budgets)
-        // Pods point to no room; their store is filled by whoever polls their stream, which is done here.
-        .watches_stream(pods, |_| None)
-        .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown)
-        .run(reconcile, on_error, Arc::clone(&context))
-        .for_each(|ended| {
-            match ended {
-                Ok((room, action)) => debug!(%room, ?action, "a reconcile ended"),
-                // `on_error` has logged it.
-                Err(kube_controller::Error::ReconcilerFailed(..)) => {}
-                // The children of a deleted room go after it and ask for it once more: time to forget it.
-                Err(kube_controller::Error::ObjectNotFound(_)) => context.forget_gone_rooms(),
-                Err(error) => warn!(%error, "the controller stumbled"),
-            }
-            future::ready(())
-        })
-        .await;
-}
-
-impl Context {
-    fn forget_gone_rooms(&self) {
-        let uids: HashSet<_> = self.stores.rooms.state().iter().filter_map(|room| room.uid()).collect();
-        self.memory.keep_only(|uid| uids.contains(uid));
-    }
 }
 
 fn luck() -> f64 {

@@ -4,6 +4,7 @@ mod config_map;
 mod container;
 mod deployment;
 pub(crate) mod live;
+mod overrides;
 mod pod_disruption_budget;
 mod redis;
 mod security;
@@ -18,7 +19,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::decide::{CredentialStamp, Decision, RedisDecision};
+use crate::decide::{CredentialStamp, Decision, RedisDecision, ServiceAccountDecision};
 use crate::names::{Names, keys};
 use crate::room::Room;
 
@@ -27,8 +28,8 @@ use crate::room::Room;
 pub struct Resources {
     /// The hot settings.
     pub config_map: ConfigMap,
-    /// What the gateways run as: no rights, no token.
-    pub service_account: ServiceAccount,
+    /// What the pods run as: no rights, no token; `None`: they run as somebody else's.
+    pub service_account: Option<ServiceAccount>,
     /// The room's own Redis; `None`: it has none, or [`RedisDecision`](crate::decide::RedisDecision) says that the old one
     /// is left alone.
     pub redis: Option<RedisResources>,
@@ -86,7 +87,8 @@ impl SecretToCreate {
 pub fn desired(names: &Names, room: &Room, decision: &Decision) -> Resources {
     Resources {
         config_map: config_map::config_map(names, room),
-        service_account: service_account::service_account(names),
+        service_account: (decision.service_account == ServiceAccountDecision::Make)
+            .then(|| service_account::service_account(names)),
         redis: redis::redis(names, room, &decision.redis),
         service: service::service(names, room),
         deployment: deployment::deployment(names, room, decision),

@@ -1,4 +1,4 @@
-//! The fleet: the one task that asks gateways how they are, and the latest answers.
+//! The fleet: the one task of a scope that asks gateways how they are, and the latest answers.
 //!
 //! Nothing else speaks to gateways. The task polls every gateway pod of every room, keeps what it heard, and asks for a
 //! reconcile of a room when something changed on which somebody might act.
@@ -12,6 +12,7 @@ use crate::health::Health;
 use crate::metrics::{Metrics, ResultLabel};
 use crate::names::{Component, keys};
 use crate::observed::{GatewayReport, Unreachable};
+use crate::scope::Scope;
 use chatroom_api::ChatRoom;
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -29,8 +30,12 @@ use tracing::debug;
 /// then the wish is put off until the next round and counted.
 pub const TRIGGERS: usize = 256;
 
-/// How many gateways are asked at once: enough for a thousand pods in a round, few enough for a small operator pod.
+/// How many gateways are asked at once: enough for a thousand pods in a round, few enough for a small operator pod. Where several
+/// namespaces are watched, each gets its part of it.
 const AT_ONCE: usize = 32;
+
+/// The smallest part: one silent gateway shall not hold up all others of its namespace.
+const AT_ONCE_AT_LEAST: usize = 4;
 
 /// From the end of one round to the beginning of the next, give or take a tenth.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -54,6 +59,10 @@ pub struct Fleet {
 /// What the polling task needs.
 #[derive(Debug)]
 pub struct Poll {
+    /// Where these gateways are.
+    pub scope: Scope,
+    /// How many of its gateways are asked at once, see [`at_once`].
+    pub at_once: usize,
     /// The gateway pods of all rooms.
     pub pods: Store<Pod>,
     /// The rooms: what their status says is what people were told.
@@ -123,14 +132,14 @@ impl Fleet {
 
     /// Asks everybody once.
     async fn round(&self, poll: &Poll, asker: &Asker, told: &mut Told) {
-        poll.health.fleet_moves();
+        poll.health.fleet_moves(&poll.scope);
         let mut heard = Reports::new();
         let gateways = poll.pods.state().into_iter().filter_map(|pod| gateway(&pod));
         let mut answers = stream::iter(gateways)
             .map(|gateway| async move { (asker.ask(gateway.address).await, gateway) })
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(poll.at_once);
         while let Some((answer, gateway)) = answers.next().await {
-            poll.health.fleet_moves();
+            poll.health.fleet_moves(&poll.scope);
             let result = if answer.is_ok() { "answered" } else { "unreachable" };
             poll.metrics.gateway_polls.get_or_create(&ResultLabel { result }).inc();
             if let Err(error) = &answer {
@@ -151,6 +160,12 @@ impl Fleet {
         // The map is replaced as a whole, so a panic elsewhere does not spoil it.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many gateways of one scope are asked at once when there are so many scopes.
+#[must_use]
+pub fn at_once(scopes: usize) -> usize {
+    (AT_ONCE / scopes.max(1)).max(AT_ONCE_AT_LEAST)
 }
 
 /// What the controller was told about each room.
@@ -253,7 +268,9 @@ mod tests {
         let (triggers, triggered) = mpsc::channel(queue);
         let metrics = Metrics::new(std::collections::BTreeMap::new);
         let rooms = reflector::store().0;
-        (Poll { pods: pod_store, rooms, port, triggers, health: Health::new(), metrics }, triggered, writer)
+        let (scope, at_once) = (Scope::Cluster, at_once(1));
+        let health = Health::new(std::slice::from_ref(&scope));
+        (Poll { scope, at_once, pods: pod_store, rooms, port, triggers, health, metrics }, triggered, writer)
     }
 
     #[test]

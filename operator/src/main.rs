@@ -34,8 +34,8 @@ async fn operate(settings: Settings) -> ExitCode {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let Settings { defaults, listen, pod_name, log: _ } = settings;
-    info!(version = env!("CARGO_PKG_VERSION"), %listen, ?defaults, "starting");
+    let Settings { defaults, scopes, listen, pod_name, log: _ } = settings;
+    info!(version = env!("CARGO_PKG_VERSION"), %listen, ?defaults, ?scopes, "starting");
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
     let listener = web::bind(listen).await.with_context(|| format!("failed to listen on {listen}"))?;
@@ -46,7 +46,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    app::run(Parts { client, listener, defaults, pod_name }, shutdown).await
+    app::run(Parts { client, scopes, listener, defaults, pod_name }, shutdown).await
 }
 
 /// Asks every address, also after one that is not well: each line tells something.

@@ -28,6 +28,14 @@ pub struct Metrics {
     pub writes: Family<WriteLabels, Counter>,
     /// 1 while the API server does not know ChatRooms.
     pub crd_missing: Gauge,
+    /// For each namespace of the list: 1 while everything in it can be watched. Nothing where the whole cluster is watched.
+    pub namespace_watched: Family<NamespaceLabel, Gauge>,
+    /// Requests to the API server that had to wait for their turn.
+    pub requests_delayed: Counter,
+    /// Requests that the API server answered with "too many requests".
+    pub requests_throttled: Counter,
+    /// Reconciles that wait for a place.
+    pub reconciles_waiting: Gauge,
     /// Watches that broke and were started again.
     pub watch_errors: Family<KindLabel, Counter>,
     /// Times that a room could not be read; it is left as it is.
@@ -51,6 +59,13 @@ pub struct ResultLabel {
 pub struct CategoryLabel {
     /// The variant's label.
     pub category: &'static str,
+}
+
+/// A namespace that the operator was told to watch. The list is as long as somebody wrote it, so the series are few.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct NamespaceLabel {
+    /// Its name.
+    pub namespace: String,
 }
 
 /// A kind of Kubernetes object.
@@ -84,6 +99,26 @@ impl Metrics {
         registry.register("writes", "Requests that change something in the cluster, by kind and verb", writes.clone());
         let crd_missing = Gauge::default();
         registry.register("crd_missing", "1 while the API server does not know ChatRooms", crd_missing.clone());
+        let namespace_watched = Family::default();
+        registry.register(
+            "namespace_watched",
+            "For each namespace of the list, 1 while everything in it can be watched",
+            namespace_watched.clone(),
+        );
+        let requests_delayed = Counter::default();
+        registry.register(
+            "requests_delayed",
+            "Requests to the API server that had to wait for their turn",
+            requests_delayed.clone(),
+        );
+        let requests_throttled = Counter::default();
+        registry.register(
+            "requests_throttled",
+            "Requests that the API server answered with 429, too many requests",
+            requests_throttled.clone(),
+        );
+        let reconciles_waiting = Gauge::default();
+        registry.register("reconciles_waiting", "Reconciles that wait for a place", reconciles_waiting.clone());
         let watch_errors = Family::default();
         registry.register("watch_errors", "Watches that broke and were started again, by kind", watch_errors.clone());
         let unreadable_rooms = Counter::default();
@@ -111,6 +146,10 @@ impl Metrics {
             errors,
             writes,
             crd_missing,
+            namespace_watched,
+            requests_delayed,
+            requests_throttled,
+            reconciles_waiting,
             watch_errors,
             unreadable_rooms,
             gateway_polls,
@@ -188,6 +227,7 @@ mod tests {
         metrics.errors.get_or_create(&CategoryLabel { category: "forbidden" }).inc();
         metrics.reconciles.get_or_create(&ResultLabel { result: "ok" }).inc();
         metrics.crd_missing.set(1);
+        metrics.namespace_watched.get_or_create(&NamespaceLabel { namespace: "team-a".into() }).set(1);
         let text = metrics.render();
         for line in [
             r#"chatroom_operator_rooms{phase="ready"} 2"#,
@@ -197,6 +237,10 @@ mod tests {
             r#"chatroom_operator_reconciles_total{result="ok"} 1"#,
             "chatroom_operator_reconcile_seconds_count 0",
             "chatroom_operator_crd_missing 1",
+            r#"chatroom_operator_namespace_watched{namespace="team-a"} 1"#,
+            "chatroom_operator_requests_delayed_total 0",
+            "chatroom_operator_requests_throttled_total 0",
+            "chatroom_operator_reconciles_waiting 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

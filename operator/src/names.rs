@@ -33,6 +33,24 @@ pub mod keys {
     pub const TEMPLATE_HASH: &str = "pod-template-hash";
 }
 
+/// Names inside a gateway's pod.
+pub mod pod {
+    /// The gateway's container.
+    pub const CONTAINER: &str = "gateway";
+    /// Name of the clients' port, to which the Service points.
+    pub const CLIENTS_PORT: &str = "ws";
+    /// Name of the port of probes and metrics.
+    pub const INTERNAL_PORT: &str = "internal";
+    /// Volume of the hot settings.
+    pub const HOT_VOLUME: &str = "hot";
+    /// Volume of the cold settings.
+    pub const COLD_VOLUME: &str = "cold";
+    /// Volume of the Redis credentials.
+    pub const REDIS_VOLUME: &str = "redis";
+    /// All volumes of ours.
+    pub const VOLUMES: [&str; 3] = [HOT_VOLUME, COLD_VOLUME, REDIS_VOLUME];
+}
+
 /// The parts of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Component {

@@ -7,15 +7,21 @@ mod clients;
 mod identity;
 mod image;
 mod invalid;
+mod labels;
+mod overrides;
+mod placement;
 mod pod;
 mod redis;
 mod rollout;
+pub(crate) mod typo;
 
 pub use clients::{Clients, Limits, Origin, Path};
 pub use identity::{Identity, RoomName};
 pub use image::{Image, ImageReference};
 pub use invalid::{Invalid, Violation};
 pub(crate) use invalid::{Problems, bounded};
+pub use overrides::Overrides;
+pub use placement::Placement;
 pub use pod::{Logging, Pod, Resources};
 pub use redis::{EphemeralRedis, ExternalRedis, KeyPrefix, Redis};
 pub use rollout::{DisruptionBudget, Drain, PodsOrPercent, Rollout, Service};
@@ -56,4 +62,13 @@ pub struct Room {
     pub logging: Logging,
     /// What the room says about its pods.
     pub pod: Pod,
+    /// What it lays over the objects that are made of it.
+    pub overrides: Overrides,
+}
+
+impl Room {
+    /// Seconds from the order to go until a gateway's pod is killed.
+    pub fn grace_period_seconds(&self) -> u32 {
+        self.overrides.grace_period_seconds().unwrap_or(self.drain.grace_period_seconds())
+    }
 }

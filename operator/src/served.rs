@@ -1,11 +1,12 @@
-//! Waiting until the API server knows ChatRooms: the operator may be installed before the resource definition is.
+//! Waiting until the API server lists ChatRooms: the operator may be installed before the resource definition is, and before a
+//! namespace of its list or its rights there.
 
 use crate::controller::pace::jittered;
-use crate::health::{Health, Rooms};
-use crate::metrics::Metrics;
+use crate::controller::watches::Lookout;
+use crate::health::Rooms;
 use chatroom_api::ChatRoom;
+use kube::Client;
 use kube::api::ListParams;
-use kube::{Api, Client};
 use rand::RngExt;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -17,20 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Resolves when the API server lists ChatRooms. Ending the process instead would only add restarts: they do not make a
-/// definition appear.
-pub async fn rooms_are_served(client: &Client, health: &Health, metrics: &Metrics) {
+/// definition appear, and they would take the other namespaces along.
+pub async fn rooms_are_served(client: &Client, lookout: &Lookout) {
+    let scope = lookout.scope();
     let mut pause = Duration::from_secs(1);
     let mut said = None;
     loop {
-        let (rooms, reason) = ask(client).await;
-        metrics.crd_missing.set(i64::from(rooms == Rooms::Missing));
-        health.rooms_are(rooms.clone());
+        let (rooms, reason) = ask(client, lookout).await;
+        lookout.rooms_are(rooms.clone());
         if rooms == Rooms::Served {
-            info!("the API server serves ChatRooms");
+            info!(%scope, "the API server serves ChatRooms");
             return;
         }
         if said.as_ref() != Some(&rooms) {
-            warn!(state = ?rooms, reason, "waiting for the API server to serve ChatRooms");
+            warn!(%scope, state = ?rooms, reason, "waiting for the API server to serve ChatRooms");
         }
         said = Some(rooms);
         let luck = rand::rng().random();
@@ -39,8 +40,9 @@ pub async fn rooms_are_served(client: &Client, health: &Health, metrics: &Metric
     }
 }
 
-async fn ask(client: &Client) -> (Rooms, String) {
-    let rooms: Api<ChatRoom> = Api::all(client.clone());
+/// The definition itself cannot be read without rights in the whole cluster; whether its objects can be listed says the same.
+async fn ask(client: &Client, lookout: &Lookout) -> (Rooms, String) {
+    let rooms = lookout.scope().api::<ChatRoom>(client);
     let one = ListParams::default().limit(1);
     match tokio::time::timeout(PATIENCE, rooms.list_metadata(&one)).await {
         Ok(Ok(_)) => (Rooms::Served, String::new()),

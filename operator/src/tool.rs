@@ -4,6 +4,7 @@ pub mod cli;
 pub mod crd;
 pub mod local;
 pub mod manifest;
+pub mod reference;
 pub mod render;
 mod schema;
 mod yaml;

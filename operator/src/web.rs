@@ -46,20 +46,20 @@ fn routes(health: Arc<Health>, metrics: Arc<Metrics>) -> Router {
 }
 
 async fn livez(State(health): State<Arc<Health>>) -> impl IntoResponse {
-    verdict(health.alive(Instant::now()))
+    verdict(health.alive(Instant::now()).map(|()| "ok".to_owned()))
 }
 
 async fn readyz(State(health): State<Arc<Health>>) -> impl IntoResponse {
-    verdict(health.ready().map_err(str::to_owned))
+    verdict(health.ready())
 }
 
 async fn numbers(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.render())
 }
 
-fn verdict(well: Result<(), String>) -> (StatusCode, String) {
+fn verdict(well: Result<String, String>) -> (StatusCode, String) {
     match well {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(words) => (StatusCode::OK, format!("{words}\n")),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
@@ -68,6 +68,7 @@ fn verdict(well: Result<(), String>) -> (StatusCode, String) {
 mod tests {
     use super::*;
     use crate::health::Rooms;
+    use crate::scope::Scope;
     use axum::body::{Body, to_bytes};
     use http::Request;
     use std::collections::BTreeMap;
@@ -83,8 +84,8 @@ mod tests {
 
     #[tokio::test]
     async fn probes_say_what_is_missing() {
-        let health = Health::new();
-        health.rooms_are(Rooms::Missing);
+        let health = Health::new(&[Scope::Cluster]);
+        health.rooms_are(&Scope::Cluster, Rooms::Missing);
         let (status, reason) = ask(&health, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(reason.contains("resource definition"), "{reason}");
@@ -93,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn numbers_are_served() {
-        let (status, text) = ask(&Health::new(), "/metrics").await;
+        let (status, text) = ask(&Health::new(&[Scope::Cluster]), "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         assert!(text.contains("chatroom_operator_crd_missing 0"), "{text}");
     }

@@ -7,5 +7,7 @@ mod source;
 mod edges;
 mod rooms;
 
+mod anchors;
 mod files;
 mod pages;
+mod workflows;

@@ -6,4 +6,8 @@ mod mounts;
 mod settings;
 
 mod files;
+mod images;
 mod local;
+mod metrics;
+mod pages;
+mod runbooks;

@@ -82,12 +82,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [chatroom.dev]
   resources: [chatrooms/status]
   verbs: [patch]
-# The children of a room. Those that every room has are never deleted: they go with the room.
+# The children of a room. One that every room has is never deleted: it goes with the room.
 - apiGroups: [""]
-  resources: [configmaps, serviceaccounts]
+  resources: [configmaps]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  resources: [services]
+  resources: [serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]

@@ -21,7 +21,8 @@ pub struct Broadcast {
     /// Text that is appended to each text message, at most 256 characters; binary messages are left alone. Absent: nothing.
     ///
     /// `{online}` in it is replaced by the number of people in the room at the message's place in the room's order, so
-    /// all receivers read the same number: `(===Online people:{online}===)`. The suffix does not count for
+    /// all receivers read the same number: `(===Online people:{online}===)`. What looks like it misspelt, as `{onlin}`,
+    /// `{Online}` or `{count}`, makes the room invalid; other braces are sent as they stand. The suffix does not count for
     /// `limits.maxMessageBytes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]

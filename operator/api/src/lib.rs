@@ -15,6 +15,8 @@
 
 mod bounds;
 mod clients;
+pub mod condition;
+mod overrides;
 mod pod;
 mod redis;
 mod rollout;
@@ -24,8 +26,9 @@ mod status;
 
 pub use bounds::*;
 pub use clients::{Broadcast, Limits};
+pub use overrides::Overrides;
 pub use pod::{Image, LocalSecretReference, LogFormat, Logging, Pod, PullPolicy, Resources};
 pub use redis::{EphemeralRedis, ExternalRedis, Redis, SecretKeyReference, Topology};
 pub use rollout::{Drain, PodDisruptionBudget, Rollout, Service, ServiceType};
 pub use room::{ChatRoom, ChatRoomSpec};
-pub use status::{ChatRoomStatus, condition};
+pub use status::ChatRoomStatus;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{EnvVar, Toleration};
+use k8s_openapi::api::core::v1::{Affinity, EnvFromSource, EnvVar, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -20,18 +20,19 @@ use serde::{Deserialize, Serialize};
 #[schemars(transform = crate::schema::tidy)]
 pub struct Image {
     /// Registry and name without tag and digest, as in `registry.example.com/chat/gateway`; at most 255 characters.
+    /// Absent: the operator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]{1,5}/[a-z0-9._-]+)?(/[a-z0-9._-]+)*$')")
         .message("repository is the image without tag and digest, as in registry.example.com/chat/gateway"))]
     pub repository: Option<String>,
-    /// A tag. `latest` is refused: a rollout would not know what it rolls.
+    /// A tag. `latest` is refused: a rollout would not know what it rolls. Absent: the digest counts, or the operator's own tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
         .message("tag takes letters, digits, '_', '.' and '-'"))]
     pub tag: Option<String>,
-    /// A digest, `sha256:` and 64 hex digits; then every pod runs the same bytes.
+    /// A digest, `sha256:` and 64 hex digits; then every pod runs the same bytes. Absent: the tag counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 71, max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')")
@@ -128,15 +129,69 @@ pub struct Pod {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
+    /// Which nodes the pods need or prefer, and next to which pods they stand. Absent: none.
+    ///
+    /// To keep gateways apart, `topologySpreadConstraints` is the lighter way: a required anti-affinity leaves the new pods of a
+    /// rollout without a node as soon as the old ones stand on all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// How the pods are spread over zones, nodes or whatever else nodes have a label for; at most 8, each pair of `topologyKey`
+    /// and `whenUnsatisfiable` once. Absent: over zones and over nodes, as even as the cluster allows (`ScheduleAnyway`). An
+    /// empty list: not at all.
+    ///
+    /// A constraint without `labelSelector` counts the gateways of this room, and without `matchLabelKeys` those of one template
+    /// only, so that the new pods of a rollout are spread among themselves.
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["topologyKey".into(), "whenUnsatisfiable".into()]))]
+    #[x_kube(validation = Rule::new("self.all(constraint, constraint.maxSkew >= 1)")
+        .message("maxSkew is the largest difference between two places: at least 1"))]
+    #[x_kube(validation = Rule::new(
+            "self.all(constraint, constraint.whenUnsatisfiable in ['DoNotSchedule', 'ScheduleAnyway'])")
+        .message("whenUnsatisfiable must be ScheduleAnyway or DoNotSchedule"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub topology_spread_constraints: Option<Vec<TopologySpreadConstraint>>,
+    /// The PriorityClass of the pods. Absent: the cluster's default. One that is not there keeps the pods from being made, and
+    /// the room's condition says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("priorityClassName must be the name of a PriorityClass: lower case letters, digits, '-' and '.'"))]
+    pub priority_class_name: Option<String>,
+    /// The ServiceAccount that the gateways, and an ephemeral Redis, run as. Absent: one of the room's own without any rights. A
+    /// change rolls the gateways and restarts an ephemeral Redis.
+    ///
+    /// With a name here the room's own ServiceAccount is not made, and one that was made before goes when the last pod of the
+    /// old template went. The pods get no token either way, except what a webhook of the cluster brings them. Whoever may edit a
+    /// ChatRoom may have its pods run as any ServiceAccount of its namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("serviceAccountName must be the name of a ServiceAccount: lower case letters, digits, '-' and '.'"))]
+    pub service_account_name: Option<String>,
     /// Environment variables of the gateway container; at most 64, each name once. Names that begin with `CHATROOM_` are
     /// the operator's own and are refused. What the gateway does is decided by this resource, not by its environment: this
     /// is for what surrounds it, such as `RUST_BACKTRACE`, or what a webhook of the cluster looks for.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[x_kube(validation = Rule::new("self.all(variable, !variable.name.startsWith('CHATROOM_'))")
         .message("variables CHATROOM_… are set by the operator: use another name"))]
+    #[x_kube(validation = Rule::new("self.all(variable, !has(variable.value) || !has(variable.valueFrom))")
+        .message("a variable has value or valueFrom, not both"))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
+    /// ConfigMaps and Secrets all of whose keys become environment variables of the gateway container; at most 16. Absent: none.
+    ///
+    /// Of one name the operator's own variable wins, then `env`, then the last of this list: a key `CHATROOM_…` in a Secret
+    /// does nothing. A Secret or ConfigMap that is missing keeps the pods from starting, unless it is `optional`. Whoever may
+    /// edit a ChatRoom may have any Secret of its namespace read so.
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    #[x_kube(validation = Rule::new("self.all(source, has(source.configMapRef) != has(source.secretRef))")
+        .message("each entry names one source: set configMapRef or secretRef"))]
+    #[x_kube(validation = Rule::new("self.all(source, !has(source.prefix) || !source.prefix.startsWith('CHATROOM_'))")
+        .message("variables CHATROOM_… are set by the operator: use another prefix"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub env_from: Vec<EnvFromSource>,
 }
 
 /// Memory and CPU of a container.

@@ -15,9 +15,11 @@ use crate::pod::Resources;
 pub struct Redis {
     /// A Redis of the room's own, one pod without a disk, with a generated password. For trials, and for rooms that may
     /// forget: when its node goes, the connections stay, but the messages of the last seconds and their order start anew.
+    /// Absent: there is one all the same, unless there is `external`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<EphemeralRedis>,
-    /// A Redis that somebody else runs. Several rooms may share one: each keeps to its own key prefix.
+    /// A Redis that somebody else runs. Several rooms may share one: each keeps to its own key prefix. Absent: the room has one
+    /// of its own.
     ///
     /// It must be Redis 7.0 or newer, or answer to the same commands, run scripts, and never evict (`maxmemory-policy
     /// noeviction`); `RedisReady` says when it does not.

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::{Broadcast, Limits};
+use crate::overrides::Overrides;
 use crate::pod::{Image, LocalSecretReference, Logging, Pod};
 use crate::redis::Redis;
 use crate::rollout::{Drain, PodDisruptionBudget, Rollout, Service};
@@ -180,7 +181,8 @@ pub struct ChatRoomSpec {
     pub service: Option<Service>,
     /// How many gateways a node drain may take away at the same time. Absent: one.
     ///
-    /// With one at a time, evicting n pods takes n times the drain window.
+    /// The next one may go as soon as the replacement of the last one is ready; their drains overlap. Gateways that are not ready
+    /// count as gone: while Redis is away, a node drain waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// What the gateways log. Absent: level info, as JSON.
@@ -188,9 +190,20 @@ pub struct ChatRoomSpec {
     pub logging: Option<Logging>,
     /// What the room says about its gateway pods. Absent: nothing. A change rolls the gateways.
     ///
-    /// What is not here cannot be said: pods stay restricted, without host access and without a service account token.
+    /// Whatever is said here, pods stay restricted, without host access and without a service account token; `overrides` can
+    /// say more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
+    /// The last resort: parts of objects of Kubernetes, laid over those that the operator makes, for what has no field of its own.
+    /// Absent: nothing.
+    ///
+    /// Objects are merged field by field, and lists whose entries have a key entry by entry: containers, volumes and variables
+    /// by name, mounts by path, host aliases by address. Other lists, as `tolerations` and `args`, and `nodeSelector` are
+    /// replaced as a whole. Nothing can be taken away. A field that the type does not have, a value of the wrong type, and what
+    /// the operator has to keep in its hands make the room invalid: condition Stalled, reason InvalidOverride, with the path.
+    /// The types are those of Kubernetes 1.33; a field that came later cannot be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Overrides>,
 }
 
 // The three scalars whose value is part of the API for ever. `replicas` has to be one of them: the scale subresource reads an

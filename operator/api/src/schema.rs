@@ -56,6 +56,11 @@ pub(crate) fn string_map(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// An object whose fields are another type's. The operator checks them against that type.
+pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
 /// Resource quantities by name: each an integer or a string.
 pub(crate) fn quantity_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -51,15 +51,3 @@ pub struct ChatRoomStatus {
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
 }
-
-/// The types of condition, as tools know them.
-pub mod condition {
-    /// As many gateways as wanted take clients, and what the spec says can be carried out.
-    pub const READY: &str = "Ready";
-    /// Something is still on its way.
-    pub const RECONCILING: &str = "Reconciling";
-    /// It will not get on without somebody's help.
-    pub const STALLED: &str = "Stalled";
-    /// What the gateways say about Redis.
-    pub const REDIS_READY: &str = "RedisReady";
-}

@@ -5,7 +5,7 @@ use crate::controller::errors::Error;
 use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
 use crate::controller::takeover::{Owner, Standing, may_delete, standing};
-use crate::decide::RedisDecision;
+use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::names::{MANAGER, Names};
 use crate::room::Invalid;
@@ -21,6 +21,11 @@ use std::fmt::Debug;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tracing::info;
+
+/// A version that no object has: what is stored first in a cluster gets 2. An apply that carries it creates the object if there
+/// is none, because a version does not count then, and is a conflict if there is one. (A POST would say the same, but leaves a
+/// second entry of ours in `managedFields`, and what we no longer ask for would stay.)
+const OF_NO_OBJECT: &str = "1";
 
 /// What came of trying to bring a room about.
 #[derive(Debug)]
@@ -98,7 +103,7 @@ impl Attempt {
 /// that cannot be done. The next run begins anew and finds what is already right.
 pub async fn apply(context: &Context, plan: Plan, resources: &Resources) -> Attempt {
     let mut hands = Hands { context, names: &plan.names, deeds: Vec::new() };
-    let applied = hands.bring_about(&plan.decision.redis, resources).await;
+    let applied = hands.bring_about(&plan.decision, resources).await;
     let deeds = hands.deeds;
     match applied {
         Ok((deployment, redis)) => {
@@ -120,15 +125,17 @@ impl Hands<'_> {
     /// The live Deployments of the gateways and of the room's own Redis.
     async fn bring_about(
         &mut self,
-        redis_decision: &RedisDecision,
+        decision: &Decision,
         resources: &Resources,
     ) -> Result<(Arc<Deployment>, Option<Arc<Deployment>>), Error> {
         let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } = resources;
         let stores = &self.context.stores;
         self.ensure(&stores.config_maps, config_map).await?;
-        self.ensure(&stores.service_accounts, service_account).await?;
+        if let Some(account) = service_account {
+            self.ensure(&stores.service_accounts, account).await?;
+        }
         let redis = match redis {
-            Some(redis) => Some(self.ensure_redis(redis, redis_decision).await?),
+            Some(redis) => Some(self.ensure_redis(redis, &decision.redis).await?),
             None => None,
         };
         self.ensure(&stores.services, service).await?;
@@ -137,7 +144,10 @@ impl Hands<'_> {
             Some(budget) => drop(self.ensure(&stores.budgets, budget).await?),
             None => self.remove(&stores.budgets, &self.names.pod_disruption_budget()).await?,
         }
-        if *redis_decision == RedisDecision::Remove {
+        if decision.service_account == ServiceAccountDecision::Remove {
+            self.remove(&stores.service_accounts, &self.names.service_account()).await?;
+        }
+        if decision.redis == RedisDecision::Remove {
             self.remove(&stores.deployments, &self.names.redis()).await?;
             self.remove(&stores.services, &self.names.redis()).await?;
             // Its Secret stays until the room goes: the operator may neither read nor delete Secrets.
@@ -195,12 +205,15 @@ impl Hands<'_> {
         }
     }
 
-    /// Server-side apply. The uid goes along, so that an object that took the place of the one we looked at is refused
-    /// instead of overwritten.
+    /// Server-side apply, to exactly what we looked at: to the object with this uid, or to none. What came in between is
+    /// refused with a conflict instead of overwritten, and the next run looks whose it is.
     async fn write<K: Child>(&self, wanted: &K, live: Option<&K>, sent: Fingerprint) -> Result<K, Error> {
         let name = wanted.name_any();
         let mut body = wanted.clone();
-        body.meta_mut().uid = live.and_then(ResourceExt::uid);
+        match live {
+            Some(live) => body.meta_mut().uid = live.uid(),
+            None => body.meta_mut().resource_version = Some(OF_NO_OBJECT.to_owned()),
+        }
         let answer = self
             .api::<K>()
             .patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))

@@ -1,20 +1,8 @@
 //! What can go wrong while a room is brought about, and what each kind asks for.
 
 use crate::controller::report::{ApplyFailure, FailureKind};
+use kube::core::Status;
 use std::time::Duration;
-
-/// How long to leave a room alone that has to change before it can get on. Its change is seen at once.
-const PERMANENT_RETRY: Duration = Duration::from_secs(600);
-
-/// How long until we look again whether we may: nothing tells us when a role or a quota was changed.
-const FORBIDDEN_RETRY: Duration = Duration::from_secs(30);
-
-/// How long until we look again whether a foreign object is gone: nothing tells us when it goes. A look is one request, and a
-/// room shall get on within 10 s.
-const FOREIGN_RETRY: Duration = Duration::from_secs(6);
-
-/// How long until we look again whether an object of a former room has been collected; the collector needs seconds.
-const LEAVING_RETRY: Duration = Duration::from_secs(3);
 
 /// Why a reconcile did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -61,22 +49,26 @@ pub enum Error {
     Stopping,
 }
 
-/// What an error asks for. The label is what metrics count it under.
+/// What an error asks for. How long each is waited for, [`crate::controller::pace::after_failure`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// The API server will not take what the room asks for: the room has to change.
     Invalid,
-    /// The operator may not do it: its role, a quota or a policy has to change.
+    /// The operator may not do it: its role or a quota has to change.
     Forbidden,
+    /// A webhook or a policy of the cluster will not have it: the policy or the room has to change.
+    Denied,
     /// An object of somebody else is in the way.
     Foreign,
-    /// It passes by itself, and soon.
+    /// Something has to go first, an object or the whole namespace; it passes by itself.
     Leaving,
-    /// Somebody else was faster.
+    /// Somebody else was faster: look again and the next try may do.
     Conflict,
+    /// The API server has too much to do, and says so.
+    Throttled,
     /// No answer, or none in time.
     Unreachable,
-    /// The API server is in trouble.
+    /// The API server is in trouble, or does not know us at the moment: a token is renewed by itself.
     Server,
     /// The operator is stopping.
     Stopping,
@@ -96,22 +88,31 @@ impl Error {
         }
     }
 
+    /// How long the API server asks us to wait, if it does; at most five minutes, which is as long as we wait by ourselves.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Request { source: kube::Error::Api(status), .. } = self else { return None };
+        let seconds = status.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.min(300).into()))
+    }
+
     /// The same, as the room's status tells it.
     #[must_use]
     pub fn to_failure(&self) -> ApplyFailure {
         let kind = match self.category() {
             Category::Invalid => FailureKind::Rejected,
             Category::Forbidden => FailureKind::Forbidden,
+            Category::Denied => FailureKind::Denied,
             Category::Foreign => FailureKind::ForeignObject,
-            Category::Leaving | Category::Conflict | Category::Unreachable | Category::Server | Category::Stopping => {
-                FailureKind::Transient
-            }
+            Category::Leaving => FailureKind::Waiting,
+            Category::Conflict
+            | Category::Throttled
+            | Category::Unreachable
+            | Category::Server
+            | Category::Stopping => FailureKind::Transient,
         };
         let (object, message) = match self {
-            Self::Request { kind, name, source: kube::Error::Api(status), .. } => {
-                (format!("{kind} {name}"), status.message.clone())
-            }
-            Self::Request { kind, name, source, .. } => (format!("{kind} {name}"), source.to_string()),
+            Self::Request { kind, name, source, .. } => (format!("{kind} {name}"), words(source)),
             Self::Foreign { kind, name, holder } => {
                 (format!("{kind} {name}"), format!("belongs to {holder}: delete it, or give the room another name"))
             }
@@ -126,8 +127,7 @@ impl Error {
     #[must_use]
     pub fn story(&self) -> String {
         match self {
-            Self::Request { source: kube::Error::Api(status), .. } => format!("{self}: {}", status.message),
-            Self::Request { source, .. } => format!("{self}: {source}"),
+            Self::Request { source, .. } => format!("{self}: {}", words(source)),
             Self::Random(source) => format!("{self}: {source}"),
             _ => self.to_string(),
         }
@@ -141,36 +141,37 @@ impl Category {
         match self {
             Self::Invalid => "invalid",
             Self::Forbidden => "forbidden",
+            Self::Denied => "denied",
             Self::Foreign => "foreign",
             Self::Leaving => "leaving",
             Self::Conflict => "conflict",
+            Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
             Self::Server => "server",
             Self::Stopping => "stopping",
-        }
-    }
-
-    /// How long to wait before the next try; `None`: as long as the room's back-off says.
-    #[must_use]
-    pub fn retry(self) -> Option<Duration> {
-        match self {
-            Self::Invalid => Some(PERMANENT_RETRY),
-            Self::Forbidden => Some(FORBIDDEN_RETRY),
-            Self::Foreign => Some(FOREIGN_RETRY),
-            Self::Leaving => Some(LEAVING_RETRY),
-            Self::Conflict | Self::Unreachable | Self::Server | Self::Stopping => None,
         }
     }
 }
 
 fn of_request(error: &kube::Error) -> Category {
     let kube::Error::Api(status) = error else {
-        return Category::Unreachable;
+        return match error {
+            kube::Error::SerdeError(_) => Category::Server,
+            // Connections that fail, time out or break, certificates, credentials that cannot be renewed at the moment.
+            _ => Category::Unreachable,
+        };
     };
+    if is_denied(&status.message) {
+        return Category::Denied;
+    }
     match status.code {
         400 | 422 => Category::Invalid,
+        403 if is_namespace_ending(status) => Category::Leaving,
         403 => Category::Forbidden,
+        // Also where the namespace has gone since we saw the room: then the room has gone as well.
+        404 if status.message.starts_with("namespaces ") => Category::Leaving,
         409 => Category::Conflict,
+        429 => Category::Throttled,
         // What an apply answers to an unknown field, a wrong type or a list with the same key twice. The number says
         // "server", but the room is what has to change.
         500 if status.message.starts_with("failed to create typed patch object") => Category::Invalid,
@@ -178,10 +179,46 @@ fn of_request(error: &kube::Error) -> Category {
     }
 }
 
+/// Whether a webhook or a policy has refused. Each may choose the number itself, so only the words tell.
+fn is_denied(message: &str) -> bool {
+    (message.contains("admission webhook") && message.contains("denied the request"))
+        || (message.contains("ValidatingAdmissionPolicy") && message.contains("denied request"))
+}
+
+/// Nothing can be created in a namespace that is being deleted. That is no lack of rights, and nobody has to help.
+fn is_namespace_ending(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
+        || status.message.ends_with("because it is being terminated")
+}
+
+/// What came back, without the debugging text that the error carries: the API server's words, or the whole chain of causes
+/// when it did not get as far as that.
+#[must_use]
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => chain(other),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many an error already says what its cause says.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
 
     fn answer(code: u16, message: &str) -> Error {
         let source = kube::Error::Api(Status::failure(message, "").with_code(code).boxed());
@@ -189,36 +226,77 @@ mod tests {
     }
 
     #[test]
-    fn refusals_wait_for_somebody_and_longest_for_whom_we_watch() {
-        for (code, message, category, retry) in [
-            (422, "Deployment.apps \"lobby\" is invalid", Category::Invalid, PERMANENT_RETRY),
-            (403, "quota exceeded", Category::Forbidden, FORBIDDEN_RETRY),
-            (
-                500,
-                "failed to create typed patch object (chat/lobby; apps/v1, Kind=Deployment): …",
-                Category::Invalid,
-                PERMANENT_RETRY,
-            ),
+    fn what_the_server_will_not_take_is_told_by_its_number_and_its_words() {
+        let webhook = "admission webhook \"policy.example.com\" denied the request: no team label";
+        let policy = "deployments.apps \"lobby\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no";
+        for (code, message, category) in [
+            (422, "Deployment.apps \"lobby\" is invalid", Category::Invalid),
+            (400, "strict decoding error", Category::Invalid),
+            (500, "failed to create typed patch object (chat/lobby; apps/v1, Kind=Deployment): …", Category::Invalid),
+            (403, "deployments.apps is forbidden: exceeded quota", Category::Forbidden),
+            (403, webhook, Category::Denied),
+            (400, webhook, Category::Denied),
+            (500, webhook, Category::Denied),
+            (422, policy, Category::Denied),
         ] {
             let error = answer(code, message);
-            assert_eq!(error.category(), category);
-            assert_eq!(error.category().retry(), Some(retry));
+            assert_eq!(error.category(), category, "{code} {message}");
+            assert!(error.to_failure().kind.is_permanent(), "{code} {message}");
             assert_eq!(error.story(), format!("failed to apply Deployment lobby: {message}"));
         }
     }
 
     #[test]
-    fn troubles_of_the_server_are_tried_again_with_back_off() {
-        for (code, category) in [
-            (409, Category::Conflict),
-            (429, Category::Server),
-            (500, Category::Server),
-            (503, Category::Server),
-            (504, Category::Server),
-        ] {
-            let error = answer(code, "etcdserver: leader changed");
-            assert_eq!(error.category(), category);
-            assert_eq!(error.category().retry(), None);
+    fn a_namespace_that_goes_is_waited_for() {
+        let ending = "deployments.apps \"lobby\" is forbidden: unable to create new content in namespace chat because it is \
+                      being terminated";
+        for (code, message) in [(403, ending), (404, "namespaces \"chat\" not found")] {
+            let error = answer(code, message);
+            assert_eq!(error.category(), Category::Leaving, "{message}");
+            assert_eq!(error.to_failure().kind, FailureKind::Waiting, "{message}");
         }
+    }
+
+    #[test]
+    fn troubles_of_the_server_pass() {
+        for (code, message, category) in [
+            (401, "Unauthorized", Category::Server),
+            (404, "the server could not find the requested resource", Category::Server),
+            (409, "the object has been modified", Category::Conflict),
+            (429, "Too many requests, please try again later.", Category::Throttled),
+            (500, "Internal error occurred: failed calling webhook \"policy.example.com\": timeout", Category::Server),
+            (503, "apiserver not ready", Category::Server),
+            (504, "etcdserver: request timed out", Category::Server),
+        ] {
+            let error = answer(code, message);
+            assert_eq!(error.category(), category, "{code}");
+            assert!(!error.to_failure().kind.is_permanent(), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_never_came_is_told_with_its_cause() {
+        let cause = std::io::Error::new(std::io::ErrorKind::TimedOut, "the certificate has expired");
+        let source = kube::Error::Service(Box::new(cause));
+        let error = Error::Request { verb: "apply", kind: "Deployment", name: "lobby".into(), source };
+        assert_eq!(error.category(), Category::Unreachable);
+        assert!(error.story().ends_with("the certificate has expired"), "{}", error.story());
+    }
+
+    #[test]
+    fn a_server_that_says_how_long_to_wait_is_heard() {
+        let details = kube::core::response::StatusDetails {
+            retry_after_seconds: 7,
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+        };
+        let status = Status { details: Some(details), ..Status::failure("busy", "").with_code(429) };
+        let source = kube::Error::Api(status.boxed());
+        let error = Error::Request { verb: "apply", kind: "Deployment", name: "lobby".into(), source };
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(answer(429, "busy").retry_after(), None);
     }
 }

@@ -1,13 +1,11 @@
 //! What the operator remembers about rooms between two reconciles. Losing it costs a few requests, never correctness.
 
+use crate::controller::errors::Category;
 use crate::controller::skip::Remembered;
 use chatroom_api::{ChatRoom, ChatRoomStatus};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// The longest wait between two tries of a room that fails.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// How long after a Secret was made sure of it is not asked for again. A kubelet takes up to a minute and a half to show a
 /// new Secret to a running pod, and until then the gateways go on saying that it is missing.
@@ -25,8 +23,8 @@ struct Room {
     children: HashMap<(&'static str, String), Remembered>,
     /// When the Secret of the room's own Redis was last made sure of.
     secret_seen: Option<Instant>,
-    /// Tries that failed in a row.
-    failures: u32,
+    /// Tries that failed in a row in the same way.
+    failures: Option<(Category, u32)>,
     status: Option<WrittenStatus>,
 }
 
@@ -88,21 +86,20 @@ impl Memory {
         self.rooms().entry(room.to_owned()).or_default().status = Some(written);
     }
 
-    /// How long to wait after one more failure: 1 s, doubled each time, at most 5 minutes, less up to half by `luck`
-    /// (0 to 1), so that rooms that failed together do not come back together.
-    #[must_use]
-    pub fn wait_after_failure(&self, room: &str, luck: f64) -> Duration {
+    /// Notes that a try failed. How many right before it failed in the same way: another kind of failure is a new story, and
+    /// a server that is back should not be left alone for as long as one that is away.
+    pub fn failed(&self, room: &str, category: Category) -> u32 {
         let mut rooms = self.rooms();
         let failures = &mut rooms.entry(room.to_owned()).or_default().failures;
-        let wait = Duration::from_secs(1u64 << (*failures).min(9)).min(LONGEST_WAIT);
-        *failures = failures.saturating_add(1);
-        wait.mul_f64(1.0 - luck.clamp(0.0, 1.0) / 2.0)
+        let before = failures.filter(|(last, _)| *last == category).map_or(0, |(_, count)| count);
+        *failures = Some((category, before.saturating_add(1)));
+        before
     }
 
     /// Notes that a try succeeded.
     pub fn succeeded(&self, room: &str) {
         if let Some(room) = self.rooms().get_mut(room) {
-            room.failures = 0;
+            room.failures = None;
         }
     }
 
@@ -127,13 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_five_minutes_and_begin_anew_after_success() {
+    fn failures_are_counted_by_room_and_kind_and_forgotten_after_success() {
         let memory = Memory::default();
-        let waits: Vec<_> = (0..10).map(|_| memory.wait_after_failure("room", 0.0).as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        let fails = |room, category| memory.failed(room, category);
+        assert_eq!([0; 3].map(|_| fails("room", Category::Server)), [0, 1, 2]);
+        assert_eq!(fails("other", Category::Server), 0);
+        assert_eq!(fails("room", Category::Conflict), 0, "the server is back");
+        assert_eq!(fails("room", Category::Conflict), 1);
         memory.succeeded("room");
-        assert_eq!(memory.wait_after_failure("room", 0.0).as_secs(), 1);
-        assert_eq!(memory.wait_after_failure("other", 1.0), Duration::from_millis(500), "luck halves the wait");
+        assert_eq!(fails("room", Category::Conflict), 0);
     }
 
     #[test]

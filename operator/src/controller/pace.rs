@@ -1,5 +1,6 @@
 //! When to look at a room again if nothing happens before.
 
+use crate::controller::errors::Category;
 use chatroom_api::{ChatRoomStatus, condition};
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
     let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
     let pace = if is(condition::STALLED, "True") {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
-        if find(condition::STALLED).is_some_and(|stalled| stalled.reason == "InvalidSpec") { AT_REST } else { WAITING }
+        let of_the_spec =
+            |reason: &str| [condition::stalled::INVALID_SPEC, condition::stalled::INVALID_OVERRIDE].contains(&reason);
+        if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
@@ -28,6 +31,44 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         WAITING
     };
     jittered(pace, luck)
+}
+
+/// How long to wait after a failure: the first time, and at most while it repeats. It doubles in between.
+struct Wait {
+    first: Duration,
+    longest: Duration,
+}
+
+impl Wait {
+    const fn of(first_millis: u64, longest_seconds: u64) -> Self {
+        Self { first: Duration::from_millis(first_millis), longest: Duration::from_secs(longest_seconds) }
+    }
+
+    fn after(category: Category) -> Self {
+        match category {
+            // The room has to change, and its change is seen at once. A server that was upgraded may think otherwise.
+            Category::Invalid => Self::of(600_000, 600),
+            // Nothing tells us when a role, a quota or a policy changed: soon while somebody may be working on it, seldom when
+            // nobody does.
+            Category::Forbidden | Category::Denied => Self::of(30_000, 300),
+            // Nor when a foreign object goes. But looking is one request, and a room shall get on within 10 s.
+            Category::Foreign => Self::of(8_000, 8),
+            // The garbage collector needs seconds, a namespace minutes.
+            Category::Leaving => Self::of(3_000, 60),
+            // The next look may do. Somebody who writes all the time must not make us write all the time.
+            Category::Conflict => Self::of(200, 60),
+            Category::Throttled | Category::Unreachable | Category::Server | Category::Stopping => Self::of(1_000, 300),
+        }
+    }
+}
+
+/// How long until the next try after a failure. `before` counts the failures of the same kind that came right before this one.
+/// `luck` (0 to 1) takes off up to half, so that rooms that failed together do not come back together.
+#[must_use]
+pub fn after_failure(category: Category, before: u32, luck: f64) -> Duration {
+    let Wait { first, longest } = Wait::after(category);
+    let wait = first.saturating_mul(1u32 << before.min(20)).min(longest);
+    wait.mul_f64(1.0 - luck.clamp(0.0, 1.0) / 2.0)
 }
 
 /// The time, give or take a tenth.
@@ -63,6 +104,31 @@ mod tests {
         assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "True")]), 300);
         assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "Unknown")]), 20);
         assert_eq!(seconds(&[("Ready", "False"), ("Reconciling", "True"), ("Stalled", "True")]), 20);
+    }
+
+    fn waits(category: Category) -> Vec<u128> {
+        (0..11).map(|before| after_failure(category, before, 0.0).as_millis()).collect()
+    }
+
+    #[test]
+    fn troubles_of_the_server_are_given_twice_as_long_each_time_up_to_five_minutes() {
+        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300].map(|seconds| seconds * 1000);
+        for category in [Category::Throttled, Category::Unreachable, Category::Server] {
+            assert_eq!(waits(category), expected, "{category:?}");
+        }
+        assert_eq!(after_failure(Category::Server, u32::MAX, 0.0).as_secs(), 300);
+        assert_eq!(after_failure(Category::Server, 0, 1.0).as_millis(), 500, "luck takes off up to half");
+    }
+
+    #[test]
+    fn a_conflict_is_tried_again_at_once_and_what_needs_somebody_seldom() {
+        assert_eq!(waits(Category::Conflict)[..3], [200, 400, 800]);
+        assert_eq!(waits(Category::Leaving)[..6], [3_000, 6_000, 12_000, 24_000, 48_000, 60_000]);
+        for category in [Category::Forbidden, Category::Denied] {
+            assert_eq!(waits(category)[..5], [30_000, 60_000, 120_000, 240_000, 300_000], "{category:?}");
+        }
+        assert_eq!(waits(Category::Foreign)[..2], [8_000, 8_000]);
+        assert_eq!(waits(Category::Invalid)[..2], [600_000, 600_000]);
     }
 
     #[test]

@@ -25,9 +25,12 @@ pub async fn publish(context: &Context, room: &ChatRoom, status: &ChatRoomStatus
         "metadata": {"name": name, "uid": uid},
         "status": status,
     });
-    api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body))
-        .await
-        .map_err(|source| Error::Request { verb: "apply the status of", kind: "ChatRoom", name, source })?;
+    match api.patch_status(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await {
+        Ok(_) => {}
+        // Deleted while we worked: there is nobody left to tell.
+        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+        Err(source) => return Err(Error::Request { verb: "apply the status of", kind: "ChatRoom", name, source }),
+    }
     context.metrics.wrote("ChatRoom", "apply_status");
     context.memory.remember_status(&uid, &room.resource_version().unwrap_or_default(), status);
     Ok(())

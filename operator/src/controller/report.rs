@@ -69,8 +69,12 @@ pub enum FailureKind {
     ForeignObject,
     /// The operator may not. Permanent.
     Forbidden,
+    /// A webhook or a policy of the cluster does not let such an object in. Permanent.
+    Denied,
     /// The API server does not take such an object. Permanent.
     Rejected,
+    /// Something has to go first, and does so by itself.
+    Waiting,
     /// It may work next time.
     Transient,
 }
@@ -78,7 +82,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// Whether trying again is pointless until somebody changes something.
     pub fn is_permanent(self) -> bool {
-        !matches!(self, Self::Transient)
+        !matches!(self, Self::Transient | Self::Waiting)
     }
 }
 

@@ -6,7 +6,8 @@
 use chatroom_api::{ChatRoom, REPLICAS};
 
 use crate::room::{
-    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Pod, Problems, Redis, Rollout, Room, Service, bounded,
+    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Redis, Rollout, Room,
+    Service, bounded,
 };
 pub use crate::room::{Defaults, Invalid, Violation};
 
@@ -25,6 +26,7 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
     let disruption_budget = problems.keep(DisruptionBudget::parse(spec.pod_disruption_budget.as_ref()));
     let logging = problems.keep(Logging::parse(spec.logging.as_ref()));
     let pod = problems.keep(Pod::parse(spec));
+    let overrides = problems.keep(Overrides::parse(spec));
     let image_pull_secrets = spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect();
     let assemble = || {
         Some(Room {
@@ -40,6 +42,7 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
             disruption_budget: disruption_budget?,
             logging: logging?,
             pod: pod?,
+            overrides: overrides?,
         })
     };
     let room = assemble();

@@ -1,18 +1,22 @@
-//! What the operator watches: the rooms, their children and their pods, each kept in a store and each turned into a stream
-//! of changes that are worth a reconcile.
+//! What the operator watches in one scope: the rooms, their children and their pods, each kept in a store and each turned into
+//! a stream of changes that are worth a reconcile.
 
 mod changes;
+mod gap;
+mod lookout;
+
+pub use self::lookout::Lookout;
 
 use crate::controller::errors::Error;
 use crate::controller::watches::changes::{
     child_changed, deletion_is_a_change, deployment_changed, only_readable, room_changed, strip,
 };
-use crate::health::{Health, Rooms};
-use crate::metrics::{KindLabel, Metrics};
+use crate::controller::watches::gap::vanished_are_deleted;
 use crate::names::{MANAGER, keys};
 use chatroom_api::ChatRoom;
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::{FutureExt, Stream, StreamExt, future};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -20,11 +24,9 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::utils::WatchStreamExt;
 use kube::runtime::{PredicateConfig, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::sync::Arc;
-use tracing::warn;
 
 /// The objects that are watched, as they were seen last.
 #[derive(Clone, Debug)]
@@ -145,28 +147,20 @@ pub struct Writers {
 }
 
 impl Watches {
-    /// Watches the whole cluster.
+    /// Watches the scope of the lookout. Nothing is asked until the streams are polled.
     #[must_use]
-    pub fn of_cluster(client: &Client, writers: Writers, health: &Arc<Health>, metrics: &Arc<Metrics>) -> Self {
+    pub fn begin(client: &Client, writers: Writers, lookout: &Lookout) -> Self {
         let Writers { rooms, config_maps, service_accounts, services, deployments, budgets, pods } = writers;
         Self {
-            rooms: room_changes(client, rooms, health, metrics),
-            config_maps: child_changes(client, config_maps, "ConfigMap", metrics, child_changed),
-            service_accounts: child_changes(client, service_accounts, "ServiceAccount", metrics, child_changed),
-            services: child_changes(client, services, "Service", metrics, child_changed),
-            deployments: child_changes(client, deployments, "Deployment", metrics, deployment_changed),
-            budgets: child_changes(client, budgets, "PodDisruptionBudget", metrics, child_changed),
-            pods: pod_changes(client, pods, metrics),
+            rooms: room_changes(client, rooms, lookout),
+            config_maps: child_changes(client, config_maps, "ConfigMap", lookout, child_changed),
+            service_accounts: child_changes(client, service_accounts, "ServiceAccount", lookout, child_changed),
+            services: child_changes(client, services, "Service", lookout, child_changed),
+            deployments: child_changes(client, deployments, "Deployment", lookout, deployment_changed),
+            budgets: child_changes(client, budgets, "PodDisruptionBudget", lookout, child_changed),
+            pods: pod_changes(client, pods, lookout),
         }
     }
-}
-
-/// Where a kind is watched: everywhere. Whoever wants the operator to keep to some namespaces begins here.
-fn everywhere<K>(client: &Client) -> Api<K>
-where
-    K: Resource<DynamicType = ()>,
-{
-    Api::all(client.clone())
 }
 
 /// Only objects with our label. One of somebody else that has the name of ours is found when it is asked for by name.
@@ -174,35 +168,14 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{}={MANAGER}", keys::MANAGED_BY))
 }
 
-fn room_changes(
-    client: &Client,
-    writer: reflector::store::Writer<ChatRoom>,
-    health: &Arc<Health>,
-    metrics: &Arc<Metrics>,
-) -> Changes<ChatRoom> {
-    let (health, gauge) = (Arc::clone(health), metrics.crd_missing.clone());
-    let unreadable = metrics.unreadable_rooms.clone();
-    let events = watcher(everywhere::<DeserializeGuard<ChatRoom>>(client), watcher::Config::default())
+fn room_changes(client: &Client, writer: reflector::store::Writer<ChatRoom>, lookout: &Lookout) -> Changes<ChatRoom> {
+    let unreadable = lookout.metrics().unreadable_rooms.clone();
+    let sees = lookout.clone();
+    let events = watcher(lookout.scope().api::<DeserializeGuard<ChatRoom>>(client), watcher::Config::default())
         .default_backoff()
-        .inspect(move |event| {
-            // The definition may be deleted while we run, and come back.
-            match event {
-                Ok(event) => {
-                    health.rooms_are(Rooms::Served);
-                    gauge.set(0);
-                    if matches!(event, watcher::Event::InitDone) {
-                        health.rooms_are_listed();
-                    }
-                }
-                Err(error) if is_not_found(error) => {
-                    health.rooms_are(Rooms::Missing);
-                    gauge.set(1);
-                }
-                Err(_) => {}
-            }
-        })
+        .inspect(move |event| sees.rooms(event))
         .filter_map(move |event| future::ready(only_readable(event, &unreadable)));
-    heard(events.reflect(writer), "ChatRoom", metrics)
+    heard(events.reflect(writer), "ChatRoom", lookout)
         .applied_objects()
         .predicate_filter(room_changed, PredicateConfig::default())
         .boxed()
@@ -212,55 +185,44 @@ fn child_changes<K>(
     client: &Client,
     writer: reflector::store::Writer<K>,
     kind: &'static str,
-    metrics: &Arc<Metrics>,
+    lookout: &Lookout,
     changed: fn(&K) -> Option<u64>,
 ) -> Changes<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
-    let events = watcher(everywhere(client), ours()).default_backoff().reflect(writer);
-    heard(events, kind, metrics)
+    let events = watcher(lookout.scope().api(client), ours()).default_backoff();
+    let events = vanished_are_deleted(events, writer.as_reader()).reflect(writer);
+    heard(events, kind, lookout)
         .map(deletion_is_a_change)
         .touched_objects()
         .predicate_filter(changed, PredicateConfig::default())
         .boxed()
 }
 
-fn pod_changes(client: &Client, writer: reflector::store::Writer<Pod>, metrics: &Arc<Metrics>) -> Changes<Pod> {
-    let events = watcher(everywhere(client), ours()).default_backoff().modify(strip).reflect(writer);
-    heard(events, "Pod", metrics).touched_objects().boxed()
+fn pod_changes(client: &Client, writer: reflector::store::Writer<Pod>, lookout: &Lookout) -> Changes<Pod> {
+    let events = watcher(lookout.scope().api(client), ours()).default_backoff().modify(strip).reflect(writer);
+    heard(events, "Pod", lookout).touched_objects().boxed()
 }
 
-/// Counts and logs what breaks, and takes it out: each stream has its own back-off, and one that the operator has no right
-/// to read should not slow down the others.
+/// Tells what breaks, and takes it out: each stream has its own back-off, and one that the operator has no right to read should
+/// not slow down the others.
 fn heard<K: Send + Sync + 'static>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     kind: &'static str,
-    metrics: &Arc<Metrics>,
+    lookout: &Lookout,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static {
-    let errors = metrics.watch_errors.clone();
+    let mut sees = lookout.of_kind(kind);
     events.filter(move |event| {
-        if let Err(error) = event {
-            warn!(kind, error = %error_chain(error), "a watch broke; it is started again");
-            errors.get_or_create(&KindLabel { kind }).inc();
-        }
+        sees.event(event);
         future::ready(event.is_ok())
     })
-}
-
-fn error_chain(error: &watcher::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
-fn is_not_found(error: &watcher::Error) -> bool {
-    matches!(
-        error,
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 404
-    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::names::Names;
 use crate::room::{Resources, Room};
 
 pub(super) fn port(name: &str, number: u16) -> ContainerPort {
@@ -62,6 +63,11 @@ pub(super) fn resources(resources: &Resources) -> ResourceRequirements {
         limits: some(&resources.limits),
         ..ResourceRequirements::default()
     }
+}
+
+/// What the pods run as: what the room names, else its own.
+pub(super) fn service_account(names: &Names, room: &Room) -> String {
+    room.pod.service_account_name.clone().unwrap_or_else(|| names.service_account())
 }
 
 pub(super) fn image_pull_secrets(room: &Room) -> Option<Vec<LocalObjectReference>> {

@@ -9,18 +9,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{container, security, settings};
+use super::{container, overrides, security, settings};
 use crate::decide::Decision;
-use crate::names::{Component, Names, keys};
-use crate::room::{Redis, Room};
-
-/// Name of the clients' port, to which the Service points.
-pub(super) const CLIENTS_PORT_NAME: &str = "ws";
-const INTERNAL_PORT_NAME: &str = "internal";
-
-const HOT_VOLUME: &str = "hot";
-const COLD_VOLUME: &str = "cold";
-const REDIS_VOLUME: &str = "redis";
+use crate::names::{Component, Names, keys, pod};
+use crate::room::{Placement, Redis, Room};
 
 /// A pod that fails right after it became ready must not yet have cost an old one its place.
 const MIN_READY_SECONDS: i32 = 5;
@@ -30,7 +22,7 @@ const REVISION_HISTORY_LIMIT: i32 = 3;
 const PROGRESS_DEADLINE_SECONDS: i32 = 300;
 
 pub(super) fn deployment(names: &Names, room: &Room, decision: &Decision) -> Deployment {
-    Deployment {
+    let deployment = Deployment {
         metadata: names.metadata(names.deployment(), Component::Gateway),
         spec: Some(DeploymentSpec {
             replicas: Some(decision.replicas),
@@ -52,7 +44,8 @@ pub(super) fn deployment(names: &Names, room: &Room, decision: &Decision) -> Dep
             ..DeploymentSpec::default()
         }),
         status: None,
-    }
+    };
+    overrides::over_deployment(deployment, &room.overrides)
 }
 
 fn template_metadata(names: &Names, room: &Room, decision: &Decision) -> ObjectMeta {
@@ -68,47 +61,65 @@ fn template_metadata(names: &Names, room: &Room, decision: &Decision) -> ObjectM
 }
 
 fn pod_spec(names: &Names, room: &Room) -> PodSpec {
+    let Placement { node_selector, tolerations, affinity, .. } = &room.pod.placement;
     PodSpec {
-        service_account_name: Some(names.service_account()),
+        service_account_name: Some(container::service_account(names, room)),
         automount_service_account_token: Some(false),
         // A Service called `chatroom` would put CHATROOM_PORT=tcp://… into the environment of a program that reads it.
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(i64::from(room.drain.grace_period_seconds())),
+        termination_grace_period_seconds: Some(i64::from(room.grace_period_seconds())),
         security_context: Some(security::pod()),
         image_pull_secrets: container::image_pull_secrets(room),
-        node_selector: (!room.pod.node_selector.is_empty()).then(|| room.pod.node_selector.clone()),
-        tolerations: (!room.pod.tolerations.is_empty()).then(|| room.pod.tolerations.clone()),
-        topology_spread_constraints: Some(vec![
-            spread(names, "topology.kubernetes.io/zone"),
-            spread(names, "kubernetes.io/hostname"),
-        ]),
+        node_selector: (!node_selector.is_empty()).then(|| node_selector.clone()),
+        tolerations: (!tolerations.is_empty()).then(|| tolerations.clone()),
+        affinity: affinity.clone(),
+        priority_class_name: room.pod.priority_class_name.clone(),
+        topology_spread_constraints: spread(names, &room.pod.placement),
         containers: vec![gateway(room)],
         volumes: Some(volumes(names, room)),
         ..PodSpec::default()
     }
 }
 
-/// As even as the cluster allows; each template for itself, so that the new pods of a rollout are spread, too.
-fn spread(names: &Names, topology_key: &str) -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
+/// As the room says; else as even as the cluster allows, over zones and over nodes.
+fn spread(names: &Names, placement: &Placement) -> Option<Vec<TopologySpreadConstraint>> {
+    let even = |topology_key: &str| TopologySpreadConstraint {
         max_skew: 1,
         topology_key: topology_key.to_owned(),
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(names.label_selector(Component::Gateway)),
-        match_label_keys: Some(vec![keys::TEMPLATE_HASH.to_owned()]),
         ..TopologySpreadConstraint::default()
+    };
+    let constraints = match &placement.spread {
+        Some(constraints) => constraints.clone(),
+        None => vec![even("topology.kubernetes.io/zone"), even("kubernetes.io/hostname")],
+    };
+    let constraints: Vec<_> = constraints.into_iter().map(|constraint| among_gateways(names, constraint)).collect();
+    (!constraints.is_empty()).then_some(constraints)
+}
+
+/// Without a selector a constraint would count no pod at all. Each template counts for itself, so that the new pods of a
+/// rollout are spread, too.
+fn among_gateways(names: &Names, constraint: TopologySpreadConstraint) -> TopologySpreadConstraint {
+    if constraint.label_selector.is_some() {
+        return constraint;
+    }
+    TopologySpreadConstraint {
+        label_selector: Some(names.label_selector(Component::Gateway)),
+        match_label_keys: constraint.match_label_keys.or_else(|| Some(vec![keys::TEMPLATE_HASH.to_owned()])),
+        ..constraint
     }
 }
 
 fn gateway(room: &Room) -> Container {
     Container {
-        name: "gateway".to_owned(),
+        name: pod::CONTAINER.to_owned(),
         image: Some(room.image.reference.to_string()),
         image_pull_policy: Some(pull_policy(room.image.pull_policy).to_owned()),
         env: Some(environment(room)),
+        env_from: (!room.pod.env_from.is_empty()).then(|| room.pod.env_from.clone()),
         ports: Some(vec![
-            container::port(CLIENTS_PORT_NAME, ports::CLIENTS),
-            container::port(INTERNAL_PORT_NAME, ports::INTERNAL),
+            container::port(pod::CLIENTS_PORT, ports::CLIENTS),
+            container::port(pod::INTERNAL_PORT, ports::INTERNAL),
         ]),
         resources: Some(container::resources(&room.pod.resources)),
         security_context: Some(security::container()),
@@ -116,24 +127,24 @@ fn gateway(room: &Room) -> Container {
         startup_probe: Some(Probe {
             period_seconds: Some(1),
             failure_threshold: Some(60),
-            ..container::http_get("/livez", INTERNAL_PORT_NAME)
+            ..container::http_get("/livez", pod::INTERNAL_PORT)
         }),
         liveness_probe: Some(Probe {
             period_seconds: Some(10),
             timeout_seconds: Some(5),
             failure_threshold: Some(3),
-            ..container::http_get("/livez", INTERNAL_PORT_NAME)
+            ..container::http_get("/livez", pod::INTERNAL_PORT)
         }),
         readiness_probe: Some(Probe {
             period_seconds: Some(3),
             timeout_seconds: Some(3),
             failure_threshold: Some(2),
-            ..container::http_get("/readyz", INTERNAL_PORT_NAME)
+            ..container::http_get("/readyz", pod::INTERNAL_PORT)
         }),
         volume_mounts: Some(vec![
-            container::mount(HOT_VOLUME, files::HOT_DIRECTORY),
-            container::mount(COLD_VOLUME, files::COLD_DIRECTORY),
-            container::mount(REDIS_VOLUME, files::REDIS_DIRECTORY),
+            container::mount(pod::HOT_VOLUME, files::HOT_DIRECTORY),
+            container::mount(pod::COLD_VOLUME, files::COLD_DIRECTORY),
+            container::mount(pod::REDIS_VOLUME, files::REDIS_DIRECTORY),
         ]),
         ..Container::default()
     }
@@ -171,16 +182,20 @@ fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
     vec![
         // The whole directory: a file that is mounted by itself never changes again.
         Volume {
-            name: HOT_VOLUME.to_owned(),
+            name: pod::HOT_VOLUME.to_owned(),
             config_map: Some(ConfigMapVolumeSource { name: names.config_map(), ..ConfigMapVolumeSource::default() }),
             ..Volume::default()
         },
         Volume {
-            name: COLD_VOLUME.to_owned(),
+            name: pod::COLD_VOLUME.to_owned(),
             downward_api: Some(DownwardAPIVolumeSource { items: Some(vec![cold]), default_mode: None }),
             ..Volume::default()
         },
-        Volume { name: REDIS_VOLUME.to_owned(), secret: Some(redis_credentials(names, room)), ..Volume::default() },
+        Volume {
+            name: pod::REDIS_VOLUME.to_owned(),
+            secret: Some(redis_credentials(names, room)),
+            ..Volume::default()
+        },
     ]
 }
 

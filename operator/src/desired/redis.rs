@@ -80,9 +80,9 @@ fn service(names: &Names) -> Service {
 
 fn deployment(names: &Names, room: &Room, redis: &EphemeralRedis, decision: &RedisDecision, image: &str) -> Deployment {
     let annotations: BTreeMap<_, _> = super::credential_annotation(decision).collect();
-    let outlive_gateways = room.drain.grace_period_seconds();
+    let outlive_gateways = room.grace_period_seconds();
     let pod = PodSpec {
-        service_account_name: Some(names.service_account()),
+        service_account_name: Some(container::service_account(names, room)),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(i64::from(outlive_gateways + STOP_SECONDS)),

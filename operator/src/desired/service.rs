@@ -4,23 +4,23 @@ use chatroom_api::ServiceType;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::deployment::CLIENTS_PORT_NAME;
-use crate::names::{Component, Names};
+use super::overrides;
+use crate::names::{Component, Names, pod};
 use crate::room::Room;
 
 pub(super) fn service(names: &Names, room: &Room) -> Service {
     let mut metadata = names.metadata(names.service(), Component::Gateway);
     metadata.annotations = (!room.service.annotations.is_empty()).then(|| room.service.annotations.clone());
     let port = ServicePort {
-        name: Some(CLIENTS_PORT_NAME.to_owned()),
+        name: Some(pod::CLIENTS_PORT.to_owned()),
         port: i32::from(Names::SERVICE_PORT),
-        target_port: Some(IntOrString::String(CLIENTS_PORT_NAME.to_owned())),
+        target_port: Some(IntOrString::String(pod::CLIENTS_PORT.to_owned())),
         protocol: Some("TCP".to_owned()),
         // Some implementations of Gateway API let an upgrade through only when they are told so.
         app_protocol: Some("kubernetes.io/ws".to_owned()),
         ..ServicePort::default()
     };
-    Service {
+    let service = Service {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some(type_name(room.service.type_).to_owned()),
@@ -29,7 +29,8 @@ pub(super) fn service(names: &Names, room: &Room) -> Service {
             ..ServiceSpec::default()
         }),
         status: None,
-    }
+    };
+    overrides::over_service(service, &room.overrides)
 }
 
 fn type_name(type_: ServiceType) -> &'static str {

@@ -3,7 +3,7 @@
 use chatroom_api as api;
 use chatroom_api::{ChatRoomSpec, PING_INTERVAL_SECONDS};
 
-use super::{Invalid, Problems, Violation, bounded};
+use super::{Invalid, Problems, Violation, bounded, typo};
 
 /// Everything a client can notice of the room's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +102,7 @@ impl Clients {
         let ping = problems.keep(bounded(field, spec.ping_interval_seconds, PING_INTERVAL_SECONDS)).flatten();
         let limits = problems.keep(Limits::parse(spec.limits.as_ref()));
         let broadcast = spec.broadcast.clone().unwrap_or_default();
+        problems.keep(placeholders(broadcast.online_suffix.as_deref().unwrap_or_default()));
         let clients = path.zip(origins).zip(ping.zip(limits)).map(
             |((path, allowed_origins), (ping_interval_seconds, limits))| Self {
                 path,
@@ -137,6 +138,30 @@ impl Limits {
             max_connection_age_seconds,
         });
         problems.finish(limits)
+    }
+}
+
+/// Braces may stand in a suffix, in JSON for one. What looks like `{online}` misspelt may not: nobody would be counted.
+fn placeholders(suffix: &str) -> Result<(), Violation> {
+    const PLACEHOLDER: &str = "{online}";
+    // What people call it who have another program in mind.
+    const OTHER_NAMES: [&str; 8] = ["count", "users", "people", "members", "clients", "connections", "total", "number"];
+    // Doubled braces first: the inner ones would pass.
+    let doubled = suffix.contains("{{online}}").then_some("{{online}}".to_owned());
+    let mut single = suffix.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
+    let is_meant = |inside: &&str| {
+        let word = inside.trim();
+        let near = typo::nearest(word, ["online"]).is_some() || word.is_empty();
+        **inside != *"online" && (near || OTHER_NAMES.contains(&word.to_lowercase().as_str()))
+    };
+    match doubled.or_else(|| single.find(is_meant).map(|inside| format!("{{{inside}}}"))) {
+        None => Ok(()),
+        Some(wrong) => {
+            let message = format!(
+                "{wrong} would be sent as it stands: {PLACEHOLDER} is what is replaced by the number of people"
+            );
+            Err(Violation::new("spec.broadcast.onlineSuffix", message))
+        }
     }
 }
 

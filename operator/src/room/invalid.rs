@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chatroom_api::Bounds;
+use chatroom_api::condition::stalled::{INVALID_OVERRIDE, INVALID_SPEC};
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,14 @@ impl fmt::Display for Violation {
 pub struct Invalid {
     /// The mistakes, in the order of the fields.
     pub violations: Vec<Violation>,
+}
+
+impl Invalid {
+    /// Why, in one word for programs: overrides are written for another type, and have a reason of their own.
+    pub fn reason(&self) -> &'static str {
+        let in_overrides = |violation: &Violation| violation.field.starts_with(super::overrides::FIELD);
+        if self.violations.iter().all(in_overrides) { INVALID_OVERRIDE } else { INVALID_SPEC }
+    }
 }
 
 impl fmt::Display for Invalid {

@@ -1,13 +1,15 @@
-//! What the room says about its pods: labels, resources, placement, environment, logs.
+//! What the room says about its pods: labels, resources, account, environment, logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chatroom_api as api;
 use chatroom_api::{ChatRoomSpec, LogFormat};
-use k8s_openapi::api::core::v1::{EnvVar, Toleration};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tracing_subscriber::EnvFilter;
 
+use super::labels::{annotations, labels, object_name};
+use super::placement::Placement;
 use super::{Invalid, Problems, Violation};
 
 /// What the room says about its gateway pods.
@@ -19,33 +21,45 @@ pub struct Pod {
     pub annotations: BTreeMap<String, String>,
     /// Memory and CPU.
     pub resources: Resources,
-    /// Labels that a node must have.
-    pub node_selector: BTreeMap<String, String>,
-    /// Taints that the pods put up with.
-    pub tolerations: Vec<Toleration>,
+    /// Where they run.
+    pub placement: Placement,
+    /// Their PriorityClass; `None`: the cluster's default.
+    pub priority_class_name: Option<String>,
+    /// What they run as; `None`: the room's own ServiceAccount.
+    pub service_account_name: Option<String>,
     /// More environment.
     pub env: Vec<EnvVar>,
+    /// Objects whose keys are more environment, of less weight.
+    pub env_from: Vec<EnvFromSource>,
 }
 
 impl Pod {
     pub(crate) fn parse(spec: &ChatRoomSpec) -> Result<Self, Invalid> {
         let pod = spec.pod.clone().unwrap_or_default();
         let mut problems = Problems::default();
+        let placement = problems.keep(Placement::parse(&pod));
         let labels = problems.keep(labels("spec.pod.labels", pod.labels));
         let annotations = problems.keep(annotations("spec.pod.annotations", pod.annotations));
         let field = "spec.pod.resources";
         let resources = problems.keep(Resources::parse(field, pod.resources.as_ref(), Self::default_resources));
-        let node_selector = problems.keep(label_map("spec.pod.nodeSelector", pod.node_selector));
+        let mut name = |field: &str, kind, name: &Option<String>| {
+            name.as_deref().map(|name| problems.keep(object_name(&format!("spec.pod.{field}"), kind, name)))
+        };
+        name("priorityClassName", "PriorityClass", &pod.priority_class_name);
+        name("serviceAccountName", "ServiceAccount", &pod.service_account_name);
         let env = problems.keep(environment(pod.env));
-        let tolerations = pod.tolerations;
-        let pod = labels.zip(annotations).zip(resources).zip(node_selector.zip(env)).map(
-            |(((labels, annotations), resources), (node_selector, env))| Self {
+        let env_from = problems.keep(environment_sources(pod.env_from));
+        let (priority_class_name, service_account_name) = (pod.priority_class_name, pod.service_account_name);
+        let pod = labels.zip(annotations).zip(resources.zip(placement)).zip(env.zip(env_from)).map(
+            |(((labels, annotations), (resources, placement)), (env, env_from))| Self {
                 labels,
                 annotations,
                 resources,
-                node_selector,
-                tolerations,
+                placement,
+                priority_class_name,
+                service_account_name,
                 env,
+                env_from,
             },
         );
         problems.finish(pod)
@@ -171,68 +185,6 @@ fn milli(quantity: &str) -> Option<u128> {
     digits.checked_mul(numerator).map(|product| product.div_ceil(denominator * scale))
 }
 
-fn labels(field: &str, labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
-    let own = |key: &String| {
-        key.starts_with("app.kubernetes.io/") || key.starts_with("chatroom.dev/") || key == "pod-template-hash"
-    };
-    match labels.keys().find(|key| own(key)) {
-        Some(key) => Err(Violation::new(format!("{field}.{key}"), "is set by the operator: use another key").into()),
-        None => label_map(field, labels),
-    }
-}
-
-/// Annotations with keys that Kubernetes takes and that are not ours.
-pub(crate) fn annotations(field: &str, map: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
-    let mut problems = Problems::default();
-    for key in map.keys() {
-        let field = format!("{field}.{key}");
-        if key.starts_with("chatroom.dev/") {
-            problems.keep::<()>(Err(Violation::new(field, "is set by the operator: use another key")));
-        } else {
-            problems.keep(qualified_name(&field, key));
-        }
-    }
-    problems.finish(Some(map))
-}
-
-fn label_map(field: &str, map: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
-    let mut problems = Problems::default();
-    for (key, value) in &map {
-        let field = format!("{field}.{key}");
-        problems.keep(qualified_name(&field, key));
-        if !value.is_empty() && !is_name(value) {
-            let rule =
-                "value must be at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
-            problems.keep::<()>(Err(Violation::new(field, rule)));
-        }
-    }
-    problems.finish(Some(map))
-}
-
-/// `[prefix/]name`, as keys of labels and annotations are.
-fn qualified_name(field: &str, key: &str) -> Result<(), Violation> {
-    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let dns = |prefix: &str| {
-        prefix.len() <= 253
-            && prefix.split('.').all(|label| {
-                let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-                !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
-            })
-    };
-    if is_name(name) && prefix.is_none_or(dns) {
-        return Ok(());
-    }
-    Err(Violation::new(field, "key must be a name of at most 63 letters, digits, '-', '_' and '.', or domain/name"))
-}
-
-fn is_name(text: &str) -> bool {
-    let end = |c: char| c.is_ascii_alphanumeric();
-    text.len() <= 63
-        && text.starts_with(end)
-        && text.ends_with(end)
-        && text.chars().all(|c| end(c) || "-_.".contains(c))
-}
-
 fn environment(env: Vec<EnvVar>) -> Result<Vec<EnvVar>, Invalid> {
     let mut problems = Problems::default();
     let mut seen = BTreeSet::new();
@@ -256,4 +208,33 @@ fn environment(env: Vec<EnvVar>) -> Result<Vec<EnvVar>, Invalid> {
         }
     }
     problems.finish(Some(env))
+}
+
+/// Whether a prefix lets a variable of ours come about can be told; what keys a Secret has cannot, and ours win over them.
+fn environment_sources(sources: Vec<EnvFromSource>) -> Result<Vec<EnvFromSource>, Invalid> {
+    let mut problems = Problems::default();
+    for (index, source) in sources.iter().enumerate() {
+        let field = format!("spec.pod.envFrom[{index}]");
+        let prefix = source.prefix.as_deref().unwrap_or_default();
+        let names = [
+            ("configMapRef", "ConfigMap", source.config_map_ref.as_ref().map(|map| &map.name)),
+            ("secretRef", "Secret", source.secret_ref.as_ref().map(|secret| &secret.name)),
+        ];
+        if names.iter().filter(|(_, _, name)| name.is_some()).count() != 1 {
+            problems.keep::<()>(Err(Violation::new(&field, "names one source: set configMapRef or secretRef")));
+        }
+        for (reference, kind, name) in names {
+            if let Some(name) = name {
+                problems.keep(object_name(&format!("{field}.{reference}.name"), kind, name));
+            }
+        }
+        if prefix.starts_with(chatroom_settings::names::env::PREFIX) {
+            let message = "variables CHATROOM_… are set by the operator: use another prefix";
+            problems.keep::<()>(Err(Violation::new(format!("{field}.prefix"), message)));
+        } else if !prefix.chars().all(|c| c.is_ascii_graphic() && c != '=') {
+            let message = "must be the beginning of a variable's name, without spaces and '='";
+            problems.keep::<()>(Err(Violation::new(format!("{field}.prefix"), message)));
+        }
+    }
+    problems.finish(Some(sources))
 }

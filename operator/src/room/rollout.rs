@@ -7,7 +7,7 @@ use chatroom_api::{ChatRoomSpec, DRAIN_TIMEOUT_SECONDS, PRE_STOP_SECONDS, Servic
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Invalid, Problems, Violation, bounded};
-use crate::room::pod::annotations;
+use crate::room::labels::annotations;
 
 /// How a gateway lets its clients go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::local::{LocalError, keeper};
 use super::manifest::Manifest;
-use super::{crd, local, render};
+use super::{crd, local, reference, render};
 use crate::room::{Defaults, Invalid};
 
 /// Works with chat rooms without a cluster.
@@ -23,8 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print the CustomResourceDefinition of ChatRoom
-    Crd,
+    /// Print the CustomResourceDefinition of ChatRoom, or what its fields mean
+    Crd(Crd),
     /// Print every object that the operator would create for a room, without asking a cluster
     Render(Render),
     /// Run the gateways of a room as processes on this machine, without a cluster
@@ -32,6 +32,19 @@ enum Command {
     /// Clean up when standard input closes: end a program, remove a directory
     #[command(hide = true)]
     Keep(keeper::Options),
+}
+
+#[derive(Debug, Args)]
+struct Crd {
+    /// yaml: what a cluster installs; markdown: the reference of its fields, for people
+    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
+    output: CrdFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CrdFormat {
+    Yaml,
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +126,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub fn run() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
-        Command::Crd => print(&crd::crd()),
+        Command::Crd(Crd { output: CrdFormat::Yaml }) => print(&crd::crd()),
+        Command::Crd(Crd { output: CrdFormat::Markdown }) => print(&reference::reference()),
         Command::Render(options) => rendered(options).and_then(|text| print(&text)),
         Command::Local(options) => run_locally(&options),
         Command::Keep(options) => wait_for(keeper::run(&options)).and_then(|kept| kept.map_err(Failure::Keep)),

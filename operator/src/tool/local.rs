@@ -35,7 +35,7 @@ use running::{OwnRedis, Programs, Running};
 use super::manifest::Manifest;
 use crate::desired::settings;
 use crate::names::Names;
-use crate::room::{ExternalRedis, Redis, Room};
+use crate::room::{ExternalRedis, Overrides, Redis, Room};
 
 /// Below the run's directory: the configuration of its own Redis.
 const REDIS_CONFIGURATION: &str = "server/redis.conf";
@@ -189,11 +189,17 @@ impl OwnServer {
     }
 }
 
-/// The variables that the room gives its gateways by value. Those that come from objects of a cluster are left out, aloud.
+/// The variables that the room gives its gateways by value. What is about objects of a cluster is left out, aloud.
 fn environment(room: &Room) -> Vec<(String, String)> {
     let (elsewhere, here): (Vec<_>, Vec<_>) = room.pod.env.iter().partition(|variable| variable.value_from.is_some());
     for variable in elsewhere {
         say(&format!("spec.pod.env: {} comes from an object of a cluster and is left out", variable.name));
+    }
+    if !room.pod.env_from.is_empty() {
+        say("spec.pod.envFrom: names objects of a cluster and is left out");
+    }
+    if room.overrides != Overrides::default() {
+        say("spec.overrides: is about objects of a cluster and is left out");
     }
     here.into_iter().map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect()
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::schema;
 use crate::controller::validate::validate;
-use crate::room::{Defaults, Invalid, Problems, Room, Violation};
+use crate::room::{Defaults, Invalid, Problems, Room, Violation, typo};
 
 /// What stands in a manifest file.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,26 +103,36 @@ fn field(path: &str) -> String {
 
 fn unknown(field: String) -> Violation {
     let siblings = schema::siblings(&field);
-    let message = if siblings.is_empty() {
-        "there is no such field".to_owned()
-    } else {
-        format!("there is no such field; here go {}", siblings.join(", "))
+    let message = match schema::meant(&field) {
+        Some(meant) => format!("there is no such field; did you mean `{meant}`?"),
+        None if siblings.is_empty() => "there is no such field".to_owned(),
+        None => format!("there is no such field; here go {}", siblings.join(", ")),
     };
     Violation::new(field, message)
 }
 
 fn not_yaml(error: &serde_yaml::Error) -> Invalid {
     // The message of the parser begins with the path of the field where it knows one.
-    Violation::new("", error.to_string()).into()
+    Violation::new("", typo::in_plain_words(&error.to_string())).into()
 }
 
 fn unexpected(version: &str, kind: &str) -> Violation {
-    let wanted = ChatRoom::api_version(&());
-    let message = match kind {
-        "" => format!("every document needs apiVersion and kind, as in apiVersion: {wanted}, kind: ChatRoom"),
-        _ => format!("the file takes one {wanted} ChatRoom and v1 Secrets, not a {version} {kind}"),
-    };
-    Violation::new("kind", message)
+    let (wanted_version, wanted_kind) = (ChatRoom::api_version(&()), ChatRoom::kind(&()));
+    if kind.is_empty() {
+        let message = format!(
+            "every document needs apiVersion and kind, as in apiVersion: {wanted_version}, kind: {wanted_kind}"
+        );
+        return Violation::new("kind", message);
+    }
+    let takes = format!("the file takes one {wanted_version} ChatRoom and v1 Secrets, not a {version} {kind}");
+    match typo::nearest(kind, [wanted_kind.as_ref(), "Secret"]) {
+        Some(near) if near != kind => Violation::new("kind", format!("{takes}; did you mean `kind: {near}`?")),
+        Some(near) => {
+            let version = if near == "Secret" { "v1" } else { wanted_version.as_ref() };
+            Violation::new("apiVersion", format!("{takes}; did you mean `apiVersion: {version}`?"))
+        }
+        None => Violation::new("kind", takes),
+    }
 }
 
 /// What the API server would check: the schema's bounds, and the rules.

@@ -24,7 +24,8 @@ fn objects(room: &Room) -> String {
     let decision = decide(room, &Observed::default());
     let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } =
         desired(&names, room, &decision);
-    let mut documents = vec![document(&config_map), document(&service_account)];
+    let mut documents = vec![document(&config_map)];
+    documents.extend(service_account.as_ref().map(document));
     if let Some(redis) = redis {
         documents.extend([
             document(&redis.secret.with(GENERATED)),

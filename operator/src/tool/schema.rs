@@ -9,7 +9,7 @@ use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, compile_schema, validate_compiled};
 use serde_json::Value;
 
-use crate::room::Violation;
+use crate::room::{Violation, typo};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let crd = ChatRoom::crd();
@@ -31,16 +31,34 @@ pub(super) fn check(room: &Value) -> Vec<Violation> {
 
 /// The fields that stand beside `field`; empty when its place is unknown or takes any.
 pub(super) fn siblings(field: &str) -> Vec<&'static str> {
-    let mut schema: &'static Value = &SCHEMA;
-    let mut steps: Vec<_> = field.split('.').collect();
-    steps.pop();
-    for step in steps {
-        // `env[3]` and serde's `env.3` are the same place.
-        let (name, indexed) = step.split_once('[').map_or((step, false), |(name, _)| (name, true));
-        schema = if name.parse::<usize>().is_ok() { &schema["items"] } else { &schema["properties"][name] };
-        schema = if indexed { &schema["items"] } else { schema };
+    typo::siblings(&SCHEMA, field)
+}
+
+/// The field that was probably meant by `field`, as people write it below `spec`: one beside it with a similar name, else the
+/// only one anywhere with that very name.
+pub(super) fn meant(field: &str) -> Option<String> {
+    let (place, name) = field.rsplit_once('.').unwrap_or(("", field));
+    let below_spec = |path: String| path.strip_prefix("spec.").map(str::to_owned).unwrap_or(path);
+    if let Some(near) = typo::nearest(name, siblings(field)) {
+        return Some(below_spec(if place.is_empty() { near.to_owned() } else { format!("{place}.{near}") }));
     }
-    schema["properties"].as_object().map(|fields| fields.keys().map(String::as_str).collect()).unwrap_or_default()
+    let mut elsewhere = Vec::new();
+    find(&SCHEMA["properties"]["spec"], "spec", name, &mut elsewhere);
+    match elsewhere.as_slice() {
+        [_] => elsewhere.pop().map(below_spec),
+        _ => None,
+    }
+}
+
+/// The paths of all fields of that name. What stands in lists is Kubernetes' own, and has names that are everywhere.
+fn find(schema: &Value, path: &str, name: &str, found: &mut Vec<String>) {
+    for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{key}");
+        if key.eq_ignore_ascii_case(name) {
+            found.push(path.clone());
+        }
+        find(property, &path, name, found);
+    }
 }
 
 fn walk(schema: &Value, value: &Value, path: &str, violations: &mut Vec<Violation>) {

@@ -7,6 +7,7 @@ mod support;
 
 mod at_rest;
 mod first_run;
+mod namespaces;
 mod ownership;
 mod program;
 mod trouble;

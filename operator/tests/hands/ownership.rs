@@ -95,3 +95,19 @@ async fn an_object_that_was_swapped_under_our_hands_is_refused_by_the_server() {
     let patch = requests.iter().find(|request| request.line().ends_with("deployments/lobby") && request.is_write());
     assert_eq!(patch.map(|patch: &Request| &patch.body["metadata"]["uid"]), Some(&uid));
 }
+
+#[tokio::test]
+async fn an_object_that_came_between_the_look_and_the_write_is_not_touched() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let theirs = api.put("api/v1/services", service(&json!({"name": "lobby", "namespace": "chat"})));
+    // Whoever looks for it comes too early.
+    let looks = |request: &Request| request.line() == "GET /api/v1/namespaces/chat/services/lobby";
+    api.rule(move |request| looks(request).then(|| (404, "services \"lobby\" not found".to_owned())));
+    let mut operator = Operator::begins(&api);
+    operator.sees();
+    assert_eq!(operator.reconciles().await.unwrap_err().category(), Category::Conflict);
+    assert_eq!(api.get(&lobby_service()), Some(theirs));
+    api.no_rules();
+    assert_eq!(operator.reconciles().await.unwrap_err().category(), Category::Foreign);
+}

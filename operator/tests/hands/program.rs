@@ -2,6 +2,7 @@
 
 use crate::support::{ApiServer, Request, defaults, key, lobby};
 use chatroom_operator::app::{self, Parts};
+use chatroom_operator::scope::Scope;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -13,25 +14,30 @@ use tokio::task::JoinHandle;
 
 const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
-struct Program {
+pub(crate) struct Program {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Program {
-    async fn begins(api: &ApiServer) -> Self {
+    pub(crate) async fn begins(api: &ApiServer) -> Self {
+        Self::begins_in(api, vec![Scope::Cluster]).await
+    }
+
+    /// Watches these parts of the cluster only.
+    pub(crate) async fn begins_in(api: &ApiServer, scopes: Vec<Scope>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let parts = Parts { client: api.client(), listener, defaults: defaults(), pod_name: None };
+        let parts = Parts { client: api.client(), scopes, listener, defaults: defaults(), pod_name: None };
         let ended = tokio::spawn(app::run(parts, async move {
             let _ = stopped.await;
         }));
         Self { address, stop, ended }
     }
 
-    async fn asked(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn asked(&self, path: &str) -> (u16, String) {
         let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
         let answer = client.get(format!("http://{}{path}", self.address).parse().unwrap()).await.unwrap();
         let status = answer.status().as_u16();
@@ -40,7 +46,7 @@ impl Program {
     }
 
     /// Asks until it answers so.
-    async fn answers(&self, path: &str, status: u16) -> String {
+    pub(crate) async fn answers(&self, path: &str, status: u16) -> String {
         let asking = async {
             loop {
                 let (found, text) = self.asked(path).await;
@@ -54,7 +60,7 @@ impl Program {
     }
 
     /// Asks until the answer contains the words.
-    async fn says(&self, path: &str, words: &str) -> String {
+    pub(crate) async fn says(&self, path: &str, words: &str) -> String {
         let asking = async {
             loop {
                 let (_, text) = self.asked(path).await;
@@ -67,7 +73,7 @@ impl Program {
         tokio::time::timeout(std::time::Duration::from_secs(30), asking).await.expect("the words within 30 s")
     }
 
-    async fn stops(self) {
+    pub(crate) async fn stops(self) {
         self.stop.send(()).unwrap();
         self.ended.await.unwrap().expect("a program that was asked to stop has not failed");
     }

@@ -4,7 +4,7 @@ mod api_server;
 mod fields;
 mod operator;
 
-pub(crate) use api_server::{ApiServer, Key, Request, key};
+pub(crate) use api_server::{ApiServer, Key, Request, key, key_in};
 pub(crate) use operator::Operator;
 
 use chatroom_operator::room::Defaults;

@@ -48,8 +48,48 @@ async fn what_the_server_will_never_take_stalls_the_room() {
 }
 
 #[tokio::test]
+async fn what_a_webhook_refuses_is_told_with_its_words() {
+    let words = "admission webhook \"policy.example.com\" denied the request: no team label";
+    for code in [400, 403] {
+        let (api, category) = refused_with(code, words).await;
+        assert_eq!(category, Category::Denied, "{code}");
+        assert!(is_stalled(&api, "Denied"), "{code}: {:?}", conditions(&api));
+        let told = api.all("apis/events.k8s.io/v1/events");
+        assert!(told.iter().any(|event| event["note"].as_str().unwrap().contains(words)), "{told:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_being_deleted_is_no_lack_of_rights() {
+    let words = "deployments.apps \"lobby\" is forbidden: unable to create new content in namespace chat because it is being \
+                 terminated";
+    let (api, category) = refused_with(403, words).await;
+    assert_eq!(category, Category::Leaving);
+    let conditions = conditions(&api);
+    assert!(conditions.contains(&("Stalled".into(), "False".into(), "Progressing".into())), "{conditions:?}");
+    assert!(conditions.contains(&("Reconciling".into(), "True".into(), "WaitingForRemoval".into())), "{conditions:?}");
+}
+
+#[tokio::test]
+async fn a_room_that_goes_while_it_is_brought_about_is_no_error() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let gone = |request: &Request| request.path.ends_with("/chatrooms/lobby/status");
+    api.rule(move |request| gone(request).then(|| (404, "chatrooms.chatroom.dev \"lobby\" not found".to_owned())));
+    let mut operator = Operator::begins(&api);
+    operator.sees();
+    operator.reconciles().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_may_work_next_time_does_not_stall() {
-    for (code, category) in [(500, Category::Server), (503, Category::Server), (409, Category::Conflict)] {
+    for (code, category) in [
+        (500, Category::Server),
+        (503, Category::Server),
+        (401, Category::Server),
+        (429, Category::Throttled),
+        (409, Category::Conflict),
+    ] {
         let (api, found) = refused_with(code, "etcdserver: request timed out").await;
         assert_eq!(found, category);
         assert!(conditions(&api).contains(&("Stalled".into(), "False".into(), "Progressing".into())), "{code}");

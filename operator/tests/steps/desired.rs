@@ -11,7 +11,7 @@ use chatroom_operator::tool::manifest::Manifest;
 use chatroom_operator::tool::render::render;
 use chatroom_settings::{Cold, Hot};
 use k8s_openapi::api::core::v1::PodSpec;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures::{defaults, ephemeral, external, room};
 
@@ -35,6 +35,12 @@ golden! {
     a_room_without_pre_stop_and_budget: "no-pre-stop-no-budget.yaml";
     a_room_without_replicas: "no-replicas.yaml";
     a_room_with_an_image_by_digest: "image-by-digest.yaml";
+}
+
+#[test]
+fn the_sample_of_overrides() {
+    let manifest = Manifest::parse(include_str!("../../../deploy/samples/overrides.yaml")).unwrap();
+    insta::assert_snapshot!("overrides.yaml", render(&manifest, &defaults()).unwrap());
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn gateways_and_redis_take_a_new_password_together() {
 fn a_redis_that_is_kept_or_removed_is_not_written() {
     let room = external();
     for redis in [RedisDecision::Keep, RedisDecision::Remove] {
-        let decision = Decision { replicas: 2, redis };
+        let decision = Decision { redis, ..decide(&room, &Observed::default()) };
         assert_eq!(desired(&Names::new(&room.identity), &room, &decision).redis, None);
     }
 }
@@ -174,4 +180,54 @@ fn the_labels_of_a_room_never_win_over_ours() {
     let labels = spec.template.metadata.unwrap().labels.unwrap();
     assert_eq!(labels["team"], "chat");
     assert!(spec.selector.match_labels.unwrap().iter().all(|(key, value)| labels.get(key) == Some(value)));
+}
+
+fn spread(pod: &Value) -> Value {
+    let resources = resources(&room(json!({"pod": pod})));
+    let pods = pods(&resources);
+    serde_json::to_value(&pods.last().unwrap().topology_spread_constraints).unwrap()
+}
+
+#[test]
+fn gateways_are_spread_over_zones_and_nodes_unless_the_room_says_otherwise() {
+    let keys = |spread: Value| {
+        let constraints = spread.as_array().unwrap().clone();
+        constraints.into_iter().map(|constraint| constraint["topologyKey"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(spread(&json!({}))), ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]);
+    let rack = json!({"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"});
+    assert_eq!(keys(spread(&json!({"topologySpreadConstraints": [rack]}))), ["rack"]);
+    assert_eq!(spread(&json!({"topologySpreadConstraints": []})), Value::Null);
+}
+
+#[test]
+fn a_constraint_without_a_selector_counts_the_gateways_of_one_template() {
+    let mut constraint = json!({"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"});
+    let only = |constraint: &Value| spread(&json!({"topologySpreadConstraints": [constraint]}))[0].clone();
+    let filled = only(&constraint);
+    assert_eq!(filled["labelSelector"]["matchLabels"][keys::COMPONENT], "gateway");
+    assert_eq!(filled["matchLabelKeys"], json!([keys::TEMPLATE_HASH]));
+    constraint["matchLabelKeys"] = json!(["version"]);
+    assert_eq!(only(&constraint)["matchLabelKeys"], json!(["version"]));
+    constraint["labelSelector"] = json!({"matchLabels": {"a": "b"}});
+    assert_eq!(only(&constraint), constraint, "whoever selects by himself means it");
+}
+
+#[test]
+fn with_an_account_of_somebody_else_the_room_makes_none_and_all_its_pods_run_as_that() {
+    let resources = resources(&room(json!({"pod": {"serviceAccountName": "chat"}})));
+    assert_eq!(resources.service_account, None);
+    for pod in pods(&resources) {
+        assert_eq!(pod.service_account_name.as_deref(), Some("chat"));
+        assert_eq!(pod.automount_service_account_token, Some(false));
+    }
+}
+
+#[test]
+fn redis_outlives_gateways_whose_grace_period_is_overridden() {
+    let long = json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 900}}}});
+    let resources = resources(&room(json!({"overrides": {"deployment": long}})));
+    let [redis, gateway] = pods(&resources)[..] else { panic!("two Deployments") };
+    assert_eq!(gateway.termination_grace_period_seconds, Some(900));
+    assert!(redis.termination_grace_period_seconds > Some(900));
 }

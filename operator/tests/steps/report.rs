@@ -40,7 +40,19 @@ fn after(spec: Value, change: impl FnOnce(&mut Observed)) -> ChatRoomStatus {
     let chat_room = chat_room(spec.clone());
     let mut observed = settled(&room(spec));
     change(&mut observed);
-    report(&chat_room, &applied(&chat_room, &observed), &observed, at(1))
+    let status = report(&chat_room, &applied(&chat_room, &observed), &observed, at(1));
+    assert_known(&status);
+    status
+}
+
+/// Every word of a condition is one that the vocabulary lists, with the status that it says.
+fn assert_known(status: &ChatRoomStatus) {
+    for found in &status.conditions {
+        let type_ = chatroom_api::condition::TYPES.iter().find(|type_| type_.name == found.type_);
+        let reason = type_.and_then(|type_| type_.reasons.iter().find(|reason| reason.name == found.reason));
+        let reason = reason.unwrap_or_else(|| panic!("not in the vocabulary: {found:?}"));
+        assert!(reason.status.split(", ").any(|status| status == found.status), "{found:?} is listed as {reason:?}");
+    }
 }
 
 fn condition<'a>(status: &'a ChatRoomStatus, type_: &str) -> (&'a str, &'a str, &'a str) {

@@ -3,6 +3,8 @@
 //! `Ready` stays True during a healthy rollout: enough gateways take clients, old or new. `Reconciling` tells the rest, and is
 //! False while `Stalled` is True: whoever waits for the room shall not wait in vain.
 
+use chatroom_api::condition;
+
 use super::gateways::Gateways;
 use super::{ApplyFailure, FailureKind, Outcome};
 use crate::conditions::{Judgement, Truth};
@@ -16,7 +18,7 @@ pub(super) struct Judged {
 pub(super) fn judge(outcome: &Outcome, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     match outcome {
         Outcome::Applied(_) => applied(gateways, redis_ready),
-        Outcome::Invalid(invalid) => hopeless("InvalidSpec", "InvalidSpec", &invalid.to_string()),
+        Outcome::Invalid(invalid) => hopeless(condition::ready::INVALID_SPEC, invalid.reason(), &invalid.to_string()),
         Outcome::Failed(_, failure) => failed(failure, gateways, redis_ready),
     }
 }
@@ -24,7 +26,11 @@ pub(super) fn judge(outcome: &Outcome, gateways: &Gateways, redis_ready: &Judgem
 fn applied(gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     let ready = ready(gateways, redis_ready);
     if gateways.deadline_exceeded {
-        let reason = if gateways.image_missing { "ImagePullFailed" } else { "ProgressDeadlineExceeded" };
+        let reason = if gateways.image_missing {
+            condition::stalled::IMAGE_PULL_FAILED
+        } else {
+            condition::stalled::PROGRESS_DEADLINE_EXCEEDED
+        };
         let message = format!("the rollout does not get on: {}", ready.message);
         return Judged { ready, reconciling: stuck(), stalled: Judgement::yes(reason, message) };
     }
@@ -33,16 +39,21 @@ fn applied(gateways: &Gateways, redis_ready: &Judgement) -> Judged {
 
 fn failed(failure: &ApplyFailure, gateways: &Gateways, redis_ready: &Judgement) -> Judged {
     let message = format!("{}: {}", failure.object, failure.message);
+    let goes_on = |reconciling| Judged { ready: ready(gateways, redis_ready), reconciling, stalled: not_stalled() };
     let reason = match failure.kind {
         FailureKind::Transient => {
-            let reconciling = Judgement::yes("ApplyingChanges", format!("trying again after {message}"));
-            return Judged { ready: ready(gateways, redis_ready), reconciling, stalled: not_stalled() };
+            let message = format!("trying again after {message}");
+            return goes_on(Judgement::yes(condition::reconciling::APPLYING_CHANGES, message));
         }
-        FailureKind::ForeignObject => "ForeignObject",
-        FailureKind::Forbidden => "Forbidden",
-        FailureKind::Rejected => "Rejected",
+        FailureKind::Waiting => {
+            return goes_on(Judgement::yes(condition::reconciling::WAITING_FOR_REMOVAL, format!("waiting: {message}")));
+        }
+        FailureKind::ForeignObject => condition::stalled::FOREIGN_OBJECT,
+        FailureKind::Forbidden => condition::stalled::FORBIDDEN,
+        FailureKind::Denied => condition::stalled::DENIED,
+        FailureKind::Rejected => condition::stalled::REJECTED,
     };
-    hopeless("ApplyFailed", reason, &message)
+    hopeless(condition::ready::APPLY_FAILED, reason, &message)
 }
 
 /// Nothing more will happen until somebody changes something.
@@ -55,31 +66,45 @@ fn hopeless(ready_reason: &'static str, stalled_reason: &'static str, message: &
 }
 
 fn stuck() -> Judgement {
-    Judgement::no("Stalled", "waiting for somebody's help, see Stalled")
+    Judgement::no(condition::reconciling::STALLED, "waiting for somebody's help, see Stalled")
 }
 
 fn not_stalled() -> Judgement {
-    Judgement::no("Progressing", "nothing stands in the way")
+    Judgement::no(condition::stalled::PROGRESSING, "nothing stands in the way")
 }
 
 fn ready(gateways: &Gateways, redis_ready: &Judgement) -> Judgement {
     let Gateways { desired, ready, .. } = *gateways;
     if desired == 0 {
-        return Judgement::yes("NoReplicas", "no gateways are asked for: nobody can connect");
+        return Judgement::yes(condition::ready::NO_REPLICAS, "no gateways are asked for: nobody can connect");
     }
     if ready >= desired {
-        return Judgement::yes("AllReplicasReady", format!("{ready} of {desired} gateways take clients"));
+        return Judgement::yes(
+            condition::ready::ALL_REPLICAS_READY,
+            format!("{ready} of {desired} gateways take clients"),
+        );
     }
     let (reason, why) = if let Some(obstacle) = &gateways.obstacle {
-        (if gateways.is_rolling() { "RolloutInProgress" } else { "ReplicasNotReady" }, obstacle.clone())
+        (
+            if gateways.is_rolling() {
+                condition::ready::ROLLOUT_IN_PROGRESS
+            } else {
+                condition::ready::REPLICAS_NOT_READY
+            },
+            obstacle.clone(),
+        )
     } else if redis_ready.truth == Truth::False {
         // Being away is Redis' own affair; everything else has a name that says who has to act.
-        let reason = if redis_ready.reason == "ConnectFailed" { "RedisNotReady" } else { redis_ready.reason };
+        let reason = if redis_ready.reason == condition::redis_ready::CONNECT_FAILED {
+            condition::ready::REDIS_NOT_READY
+        } else {
+            redis_ready.reason
+        };
         (reason, redis_ready.message.clone())
     } else if gateways.is_rolling() {
-        ("RolloutInProgress", "new pods are starting".to_owned())
+        (condition::ready::ROLLOUT_IN_PROGRESS, "new pods are starting".to_owned())
     } else {
-        ("ReplicasNotReady", "the others are not ready".to_owned())
+        (condition::ready::REPLICAS_NOT_READY, "the others are not ready".to_owned())
     };
     Judgement::no(reason, format!("{ready} of {desired} gateways take clients: {why}"))
 }
@@ -87,7 +112,7 @@ fn ready(gateways: &Gateways, redis_ready: &Judgement) -> Judgement {
 fn reconciling(gateways: &Gateways, ready: &Judgement, redis_ready: &Judgement) -> Judgement {
     let Gateways { desired, updated, .. } = *gateways;
     if gateways.is_settled() {
-        return Judgement::no("Settled", "everything is as asked for");
+        return Judgement::no(condition::reconciling::SETTLED, "everything is as asked for");
     }
     if gateways.is_rolling() {
         let mut message = format!("{updated} of {desired} gateways run the current version");
@@ -96,7 +121,7 @@ fn reconciling(gateways: &Gateways, ready: &Judgement, redis_ready: &Judgement) 
         if let Some(why) = gateways.obstacle.as_ref().or(redis) {
             message.push_str(&format!("; in the way: {why}"));
         }
-        return Judgement::yes("RollingOut", message);
+        return Judgement::yes(condition::reconciling::ROLLING_OUT, message);
     }
-    Judgement::yes("WaitingForPods", ready.message.clone())
+    Judgement::yes(condition::reconciling::WAITING_FOR_PODS, ready.message.clone())
 }

@@ -1,5 +1,6 @@
 //! `RedisReady`: what the gateways say about Redis. The operator never asks Redis itself.
 
+use chatroom_api::condition::redis_ready as reason;
 use chatroom_settings::names::files;
 use chatroom_settings::{GatewayStatus, RedisState};
 
@@ -26,13 +27,13 @@ pub(super) fn redis_ready(redis: Option<&Redis>, observed: &Observed) -> Judgeme
     let worst = answers.iter().map(|status| status.redis.state).max_by_key(|state| severity(*state));
     let (reason, text) = match worst.unwrap_or_default() {
         RedisState::Connected | RedisState::NotUsed => {
-            return Judgement::yes("Connected", "all gateways that answer reach Redis");
+            return Judgement::yes(reason::CONNECTED, "all gateways that answer reach Redis");
         }
-        RedisState::Unknown => return Judgement::unknown("Starting", "the gateways have not asked Redis yet"),
-        RedisState::Unreachable => ("ConnectFailed", "Redis cannot be reached"),
-        RedisState::CredentialsMissing => ("SecretNotFound", "the Redis credentials are missing"),
-        RedisState::CredentialsRefused => ("CredentialsRefused", "Redis refuses the credentials"),
-        RedisState::Unsuitable => ("Unsuitable", "Redis is not set up for a room"),
+        RedisState::Unknown => return Judgement::unknown(reason::STARTING, "the gateways have not asked Redis yet"),
+        RedisState::Unreachable => (reason::CONNECT_FAILED, "Redis cannot be reached"),
+        RedisState::CredentialsMissing => (reason::SECRET_NOT_FOUND, "the Redis credentials are missing"),
+        RedisState::CredentialsRefused => (reason::CREDENTIALS_REFUSED, "Redis refuses the credentials"),
+        RedisState::Unsuitable => (reason::UNSUITABLE, "Redis is not set up for a room"),
     };
     if let Some(message) = missing_secret(redis, &answers) {
         return Judgement::no(reason, message);
@@ -60,8 +61,8 @@ fn nobody_answers(observed: &Observed) -> Judgement {
         Some(format!("no gateway can be asked; pod {}: {}", gateway.pod, error.message))
     });
     match unreachable {
-        Some(message) => Judgement::unknown("GatewaysUnreachable", message),
-        None => Judgement::unknown("NoGateways", "no gateway runs that could be asked"),
+        Some(message) => Judgement::unknown(reason::GATEWAYS_UNREACHABLE, message),
+        None => Judgement::unknown(reason::NO_GATEWAYS, "no gateway runs that could be asked"),
     }
 }
 

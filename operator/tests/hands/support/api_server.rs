@@ -48,7 +48,12 @@ type Answer = http::Response<Body>;
 
 /// The object `name` of `resource` in the namespace of the tests.
 pub(crate) fn key(resource: &str, name: &str) -> Key {
-    Key { resource: resource.into(), namespace: Some(super::NAMESPACE.into()), name: Some(name.into()) }
+    key_in(super::NAMESPACE, resource, name)
+}
+
+/// The object `name` of `resource` in this namespace.
+pub(crate) fn key_in(namespace: &str, resource: &str, name: &str) -> Key {
+    Key { resource: resource.into(), namespace: Some(namespace.into()), name: Some(name.into()) }
 }
 
 impl Request {
@@ -83,7 +88,8 @@ impl ApiServer {
     /// Puts an object there, as somebody else who created it.
     pub(crate) fn put(&self, resource: &str, object: Value) -> Value {
         let name = object["metadata"]["name"].as_str().expect("an object has a name").to_owned();
-        let key = key(resource, &name);
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(super::NAMESPACE);
+        let key = key_in(namespace, resource, &name);
         let mut state = self.state();
         let created = state.create(&key, object, "somebody");
         drop(state);
@@ -200,13 +206,13 @@ impl ApiServer {
             return failure(404, "the server could not find the requested resource", "NotFound");
         };
         let refused = self.state().rules.iter().find_map(|rule| rule(&request));
-        if let Some((404, message)) = &refused {
+        if let Some((404, message)) = refused.as_ref().filter(|(_, message)| message.starts_with("404 page")) {
             // What the real one says to a group that it does not know: not even JSON.
             let answer = http::Response::builder().status(404).body(Body::from(message.clone()));
             return answer.expect("a status and a body make an answer");
         }
         if let Some((code, message)) = refused {
-            return failure(code, &message, "");
+            return failure(code, &message, if code == 404 { "NotFound" } else { "" });
         }
         if request.method == Method::GET && request.query.get("watch").is_some_and(|watch| watch == "true") {
             return self.watch(key, &request);

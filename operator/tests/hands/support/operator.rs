@@ -3,6 +3,7 @@
 use super::{ApiServer, NAMESPACE, Request, defaults};
 use chatroom_api::ChatRoom;
 use chatroom_operator::controller::errors::Error;
+use chatroom_operator::controller::gate::Gate;
 use chatroom_operator::controller::memory::Memory;
 use chatroom_operator::controller::watches::{Stores, Writers};
 use chatroom_operator::controller::{Context, on_error, reconcile};
@@ -11,6 +12,7 @@ use chatroom_operator::fleet::Fleet;
 use chatroom_operator::health::Health;
 use chatroom_operator::metrics::Metrics;
 use chatroom_operator::observed::GatewayReport;
+use chatroom_operator::scope::Scope;
 use chatroom_settings::GatewayStatus;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::store::Writer;
@@ -37,11 +39,12 @@ impl Operator {
             client: api.client(),
             stores,
             fleet,
+            gate: Gate::new(1),
             defaults: defaults(),
             memory: Memory::default(),
             events: Events::new(api.client(), Some("operator-1".into())),
             metrics: Metrics::new(BTreeMap::new),
-            health: Health::new(),
+            health: Health::new(&[Scope::Cluster]),
         };
         Self { api: api.clone(), writers, context: Arc::new(context) }
     }

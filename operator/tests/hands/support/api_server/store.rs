@@ -81,6 +81,7 @@ impl State {
 
     fn apply(&mut self, key: &Key, body: &Value, manager: &str, subresource: &str) -> Answer {
         let wanted_uid = &body["metadata"]["uid"];
+        let wanted_version = &body["metadata"]["resourceVersion"];
         let live = self.objects.get(key).cloned();
         match &live {
             None if !wanted_uid.is_null() || !subresource.is_empty() => {
@@ -89,6 +90,10 @@ impl State {
             }
             Some(live) if !wanted_uid.is_null() && *wanted_uid != live["metadata"]["uid"] => {
                 return failure(409, "uid mismatch: the existing object is another one", "Conflict");
+            }
+            // Of an object that is not there yet the real one ignores it.
+            Some(live) if !wanted_version.is_null() && *wanted_version != live["metadata"]["resourceVersion"] => {
+                return failure(409, "the object has been modified", "Conflict");
             }
             _ => {}
         }
