@@ -57,6 +57,11 @@ impl AuditLog {
         self.text()[mark.0..].lines().filter_map(read).filter(of_user).collect()
     }
 
+    /// Everything that `user` ever asked.
+    pub(crate) fn of(&self, user: &str) -> Vec<Request> {
+        self.text().lines().filter_map(read).filter(|request| request.user == user).collect()
+    }
+
     /// What `user` asked of the whole cluster since then, watches and their lists mostly.
     pub(crate) fn of_cluster_since(&self, mark: Mark, user: &str) -> Vec<Request> {
         self.since(mark, user, "")

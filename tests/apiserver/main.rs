@@ -15,3 +15,6 @@ mod world;
 
 mod first_sight;
 mod foreign;
+mod rights;
+
+mod chart;
