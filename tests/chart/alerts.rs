@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chatroom_operator::metrics::{CategoryLabel, phases};
+use chatroom_tests::repository;
 use serde_json::Value;
 
 use crate::helm::with_helm;
+
+const RUNBOOK: &str = "docs/runbooks/alerts.md";
 
 #[test]
 fn every_alert_is_about_numbers_that_there_are() {
     with_helm("every_alert_is_about_numbers_that_there_are", |helm| {
         let rendering = helm.render(["--set=metrics.prometheusRule.enabled=true"]).unwrap();
+        let page = std::fs::read_to_string(repository::root().join(RUNBOOK)).expect("the page is there");
         let (names, text) = (numbers(), operators_text());
         let mut alerts = BTreeSet::new();
         for rule in rules(rendering.one("PrometheusRule")) {
@@ -26,6 +30,9 @@ fn every_alert_is_about_numbers_that_there_are() {
                 let phase = phase.split('"').next().unwrap();
                 assert!(phases(&[]).contains_key(phase), "{alert}: no room is ever {phase}");
             }
+            let runbook = rule["annotations"]["runbook_url"].as_str().unwrap_or_default();
+            assert!(runbook.ends_with(&format!("/{RUNBOOK}#{}", alert.to_lowercase())), "{alert}: {runbook}");
+            assert!(page.lines().any(|line| line == format!("### {alert}")), "{RUNBOOK} has nothing about {alert}");
             for part in ["summary", "description"] {
                 assert!(rule["annotations"][part].as_str().is_some_and(|words| words.len() > 10), "{alert}: {part}");
             }

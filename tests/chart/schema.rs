@@ -41,10 +41,12 @@ fn a_typing_error_is_refused_at_every_level_and_named() {
         let mut places = Vec::new();
         collect_places("", &values, &mut places);
         places.extend(deeper());
-        for place in places {
-            let set = format!("--set-json={place}=1");
-            let refusal = helm.render([&set]).expect_err(&format!("{place} is no value"));
-            assert!(refusal.contains("misspelt"), "{set}: {refusal}");
+        // All at once, each with a name of its own: Helm lists whatever it finds wrong.
+        let named: Vec<_> = places.iter().enumerate().map(|(index, place)| format!("{place}-{index}-")).collect();
+        let refusal =
+            helm.render(named.iter().map(|key| format!("--set-json={key}=1"))).expect_err("these are no values");
+        for (index, place) in places.iter().enumerate() {
+            assert!(refusal.contains(&format!("misspelt-{index}-")), "{place} is taken: {refusal}");
         }
     });
 }
