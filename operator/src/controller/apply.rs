@@ -22,6 +22,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use tracing::info;
 
+/// A version that no object has: etcd counts the empty store as 1, and every write after it as one more. An apply that names it
+/// makes an object where there is none, and is a conflict where there is one.
+const NO_OBJECT: &str = "1";
+
 /// What came of trying to bring a room about.
 #[derive(Debug)]
 pub struct Attempt {
@@ -195,12 +199,15 @@ impl Hands<'_> {
         }
     }
 
-    /// Server-side apply. The uid goes along, so that an object that took the place of the one we looked at is refused
-    /// instead of overwritten.
+    /// Server-side apply. The uid of the object that we looked at goes along, or that there was none: an object that took its
+    /// place meanwhile is refused as a conflict instead of overwritten.
     async fn write<K: Child>(&self, wanted: &K, live: Option<&K>, sent: Fingerprint) -> Result<K, Error> {
         let name = wanted.name_any();
         let mut body = wanted.clone();
-        body.meta_mut().uid = live.and_then(ResourceExt::uid);
+        match live {
+            Some(live) => body.meta_mut().uid = live.uid(),
+            None => body.meta_mut().resource_version = Some(NO_OBJECT.to_owned()),
+        }
         let answer = self
             .api::<K>()
             .patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))

@@ -95,3 +95,16 @@ async fn an_object_that_was_swapped_under_our_hands_is_refused_by_the_server() {
     let patch = requests.iter().find(|request| request.line().ends_with("deployments/lobby") && request.is_write());
     assert_eq!(patch.map(|patch: &Request| &patch.body["metadata"]["uid"]), Some(&uid));
 }
+
+#[tokio::test]
+async fn what_is_made_anew_takes_nobodys_place() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let mut operator = Operator::begins(&api);
+    let requests = operator.runs().await;
+    let made: Vec<_> = requests.iter().filter(|request| request.is_write() && !request.is_event()).collect();
+    let applied = made.iter().filter(|request| request.method == "PATCH" && !request.path.ends_with("/status"));
+    let versions: Vec<_> = applied.map(|request| request.body["metadata"]["resourceVersion"].clone()).collect();
+    // No object has this version: where there is one by now, the server answers with a conflict.
+    assert_eq!(versions, vec![json!("1"); 7]);
+}

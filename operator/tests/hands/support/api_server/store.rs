@@ -90,6 +90,12 @@ impl State {
             Some(live) if !wanted_uid.is_null() && *wanted_uid != live["metadata"]["uid"] => {
                 return failure(409, "uid mismatch: the existing object is another one", "Conflict");
             }
+            Some(live)
+                if body["metadata"]["resourceVersion"].is_string()
+                    && body["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"] =>
+            {
+                return failure(409, "the object has been modified", "Conflict");
+            }
             _ => {}
         }
         let mut part = body.clone();
