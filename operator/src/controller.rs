@@ -19,6 +19,7 @@ use crate::controller::memory::Memory;
 use crate::controller::observe::observe;
 use crate::controller::publish::publish;
 use crate::controller::report::{Plan, report};
+use crate::controller::takeover::concerned;
 use crate::controller::validate::validate;
 use crate::controller::watches::{Stores, Watches};
 use crate::decide::decide;
@@ -164,11 +165,11 @@ pub async fn run(
     Controller::for_stream(rooms, context.stores.rooms.clone())
         // No debounce: it waits for quiet, and a room in trouble has none.
         .with_config(kube_controller::Config::default().concurrency(CONCURRENCY))
-        .owns_stream(config_maps)
-        .owns_stream(service_accounts)
-        .owns_stream(services)
-        .owns_stream(deployments)
-        .owns_stream(budgets)
+        .watches_stream(config_maps, |child| concerned(&child))
+        .watches_stream(service_accounts, |child| concerned(&child))
+        .watches_stream(services, |child| concerned(&child))
+        .watches_stream(deployments, |child| concerned(&child))
+        .watches_stream(budgets, |child| concerned(&child))
         // Pods point to no room; their store is filled by whoever polls their stream, which is done here.
         .watches_stream(pods, |_| None)
         .reconcile_on(triggers)
