@@ -13,7 +13,11 @@ mod operator;
 mod tools;
 mod world;
 
+mod at_rest;
+mod crd;
 mod first_sight;
 mod foreign;
+mod policy;
 mod repair;
 mod restored;
+mod styles;
