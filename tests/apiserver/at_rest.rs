@@ -43,10 +43,9 @@ async fn one_room_at_rest_costs_no_request_for_a_minute() {
 
 async fn settle(world: &World, rooms: &[String]) {
     let mark = world.mark();
+    // One after the other: the rooms of other tests shall not wait for all of these.
     for room in rooms {
         world.apply(room, json!({})).await;
-    }
-    for room in rooms {
         world.settled(room).await;
     }
     comes_to_rest(async || versions(world).await).await;

@@ -5,6 +5,8 @@
 //! ends with them; each test has a namespace of its own in it. There is no kubelet, so the tests say of the pods that they are
 //! up. What the operator asked and wrote is read in the audit log.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod audit;
 mod children;
 mod control_plane;

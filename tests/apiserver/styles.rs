@@ -74,10 +74,16 @@ fn arms() -> Vec<Value> {
 }
 
 /// A walk on which every arm follows the first one and is followed by it, and every arm its neighbour in both directions.
+///
+/// One step is left out, because server-side apply cannot go it with any resource: from a struct with fields to the same one
+/// without any, as in `ephemeral: {}`. The API server makes null of what lost its last field, and then refuses it; leaving the
+/// struct out is what works.
 fn way_through(arms: &[Value]) -> Vec<Value> {
     let [first, rest @ ..] = arms else { return Vec::new() };
     let there_and_back = rest.iter().flat_map(|arm| [arm.clone(), first.clone()]);
-    there_and_back.chain(rest.iter().cloned()).chain(rest.iter().rev().cloned()).collect()
+    let is_hollow = |arm: &&Value| arm["redis"] == json!({}) || arm["redis"] == json!({"ephemeral": {}});
+    let back = rest.iter().rev().filter(|arm| !is_hollow(arm));
+    there_and_back.chain(rest.iter().cloned()).chain(back.cloned()).collect()
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use crate::tools;
 pub(crate) const PROMISED: Duration = Duration::from_secs(20);
 
 /// Whatever takes a few requests of several programs, on a machine that does other things as well.
-pub(crate) const A_WHILE: Duration = Duration::from_secs(60);
+pub(crate) const A_WHILE: Duration = Duration::from_secs(150);
 
 /// A namespace of a test's own.
 pub(crate) struct World {
