@@ -63,7 +63,7 @@ impl Operator {
     }
 
     /// Lets it end as a deploy would.
-    pub(crate) async fn stops(self) {
+    pub(crate) async fn stops(&self) {
         send(self.pid, Signal::SIGTERM);
         until("the operator has ended", SOON, async || if is_running(self.pid) { Err("it runs") } else { Ok(()) })
             .await;
