@@ -12,7 +12,8 @@ triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 export CHATROOM_E2E=1
 export "CARGO_TARGET_${triple}_RUNNER=$checkout/deploy/scripts/in.sh"
 # The whole workspace, as in check.sh: with one package alone other features are chosen, and half of it is compiled anew.
-cargo test --locked --workspace --test e2e || {
+# More tests at once than cores: what they do most is wait for pods. Those of `lifecycle` take turns by themselves.
+{ cargo test --locked --workspace --test e2e -- --test-threads 6 && cargo test --locked --workspace --test lifecycle; } || {
   deploy/scripts/diagnose.sh >&2
   die "the end-to-end tests failed; the cluster is still there: KUBECONFIG=target/cluster/kubeconfig"
 }

@@ -8,7 +8,7 @@ use chatroom_tests::wait::{SOON, until};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 
-use crate::world::{address_of, in_namespace};
+use chatroom_tests::world::{address_of, in_namespace};
 
 const LOBBY: &str = "(===Online people:{online}===)";
 

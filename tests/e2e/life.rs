@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::world::{A_LEASE_AND_MORE, A_ROLLOUT, World, in_namespace};
+use chatroom_tests::world::{A_LEASE_AND_MORE, A_ROLLOUT, World, in_namespace};
 
 const LOBBY: &str = "(===Online people:{online}===)";
 

@@ -5,7 +5,7 @@ use kube::Resource as _;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
-use crate::world::in_namespace;
+use chatroom_tests::world::in_namespace;
 
 #[tokio::test]
 async fn a_bad_manifest_is_refused_with_the_field_and_what_would_be_right() {
@@ -70,6 +70,36 @@ fn cases() -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["maxUnavailable 0 would block every node drain"],
         ),
         ("lobby", json!({"drain": {"timeoutSeconds": 3601}}), &["spec.drain.timeoutSeconds", "3600"]),
+        (
+            "lobby",
+            json!({"pod": {"labels": {"app.kubernetes.io/name": "mine"}}}),
+            &["spec.pod.labels", "set by the operator"],
+        ),
+        (
+            "lobby",
+            json!({"pod": {"annotations": {"chatroom.dev/settings": "mine"}}}),
+            &["spec.pod.annotations", "set by the operator"],
+        ),
+        (
+            "lobby",
+            json!({"pod": {"env": [{"name": "CHATROOM_POD_UID", "value": "mine"}]}}),
+            &["spec.pod.env", "set by the operator"],
+        ),
+        ("lobby", json!({"image": {"repository": "registry.example.com/chat:1"}}), &["spec.image", "without tag"]),
+        (
+            "lobby",
+            json!({"image": {"tag": "1", "digest": format!("sha256:{}", "0".repeat(64))}}),
+            &["spec.image", "not both"],
+        ),
+        ("lobby", json!({"allowedOrigins": ["https://a.example:443"]}), &["spec.allowedOrigins", "default port"]),
+        ("lobby", json!({"rollout": {"maxSurge": "half"}}), &["spec.rollout.maxSurge", "as in '25%'"]),
+        ("lobby", json!({"service": {"type": "ExternalName"}}), &["spec.service.type", "supported values"]),
+        ("lobby", json!({"limits": {"idleTimeoutSeconds": 4}}), &["spec.limits.idleTimeoutSeconds", "5"]),
+        (
+            "lobby",
+            json!({"redis": {"external": {"urlSecretRef": {"name": "No Secret"}}}}),
+            &["spec.redis.external.urlSecretRef.name", "name of a Secret"],
+        ),
         ("lobby-redis", json!({}), &["must not end with -redis"]),
         ("a-name-that-is-longer-than-forty-characters", json!({}), &["at most 40"]),
         ("1lobby", json!({}), &["begin with a letter"]),

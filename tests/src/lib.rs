@@ -6,6 +6,7 @@
 pub mod binaries;
 pub mod chat;
 pub mod conversation;
+pub mod crowd;
 pub mod environment;
 pub mod http;
 pub mod ports;
@@ -14,3 +15,4 @@ pub mod redis_server;
 pub mod repository;
 pub mod skipped;
 pub mod wait;
+pub mod world;

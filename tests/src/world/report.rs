@@ -4,13 +4,13 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
 
-use crate::world::World;
+use super::World;
 
 /// Lines of each log.
 const LOG_LINES: i64 = 60;
 
 /// Prints all of it; what cannot be asked for is left out, as the test has failed already.
-pub(crate) async fn tell_everything(world: &World) {
+pub(super) async fn tell_everything(world: &World) {
     eprintln!("--- namespace {}", world.namespace);
     for room in world.rooms().list(&ListParams::default()).await.into_iter().flatten() {
         eprintln!("--- room {}\n{}", room.name_any(), serde_yaml::to_string(&room).unwrap_or_default());
