@@ -72,7 +72,11 @@ async fn start() -> Result<ControlPlane, String> {
 }
 
 impl ControlPlane {
-    async fn start() -> anyhow::Result<Self> {
+    /// Starts one of its own, without an operator.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("chatroom-apiserver-").tempdir()?.keep();
         let keeper = Keeper::new(&directory)?;
         let plane = Self { keeper, ports: Ports { first: ports::free_block() }, operator: OnceLock::new(), directory };

@@ -15,3 +15,5 @@ mod world;
 
 mod first_sight;
 mod foreign;
+
+mod chart;

@@ -57,7 +57,8 @@ pub(crate) async fn in_namespace(name: &str, test: impl AsyncFnOnce(&World)) {
     }
 }
 
-fn is_skipped(name: &str) -> bool {
+/// Whether a test cannot run here, or was not asked for; then it is told.
+pub(crate) fn is_skipped(name: &str) -> bool {
     let why = if environment::api_server_is_wanted() {
         tools::missing()
     } else {
