@@ -6,5 +6,6 @@ mod decide;
 mod desired;
 mod fixtures;
 mod manifest;
+mod overrides;
 mod report;
 mod validate;

@@ -245,6 +245,15 @@ fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
 }
 
 #[test]
+fn an_override_that_does_not_fit_has_a_reason_of_its_own() {
+    let chat_room = chat_room(json!({"overrides": {"service": {"spec": {"ports": 1}}}}));
+    let invalid = validate(&chat_room, &defaults()).unwrap_err();
+    let status = report(&chat_room, &Outcome::Invalid(invalid), &Observed::default(), at(1));
+    assert_eq!(words(&status, "Stalled"), ("True", "InvalidOverride"));
+    assert_eq!(words(&status, "Ready"), ("False", "InvalidSpec"));
+}
+
+#[test]
 fn an_invalid_room_is_stalled_with_all_its_mistakes_and_keeps_what_was_known() {
     let mut chat_room = chat_room(json!({}));
     let observed = settled(&room(json!({})));
