@@ -5,6 +5,7 @@
 //! first tells what one would have looked up. They run at the same time: what disturbs the operator or the cluster itself is
 //! in `tests/lifecycle`.
 
+mod asked;
 mod chatting;
 mod life;
 mod rollout;

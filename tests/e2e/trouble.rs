@@ -91,7 +91,7 @@ async fn an_image_that_cannot_be_had_is_named_and_costs_nobody_a_running_gateway
         // The old gateway serves; what is in the way is told beside.
         let parts = &["registry.invalid/gateway:0.0.0"];
         world.says("lobby", condition::RECONCILING, ("True", "RollingOut"), parts).await;
-        world.says("lobby", condition::READY, ("True", "AllReplicasReady"), &[]).await;
+        world.says("lobby", condition::READY, ("True", "RolloutBlocked"), parts).await;
         let _ann = world.connect("ann", &good[0]).await;
         // A room that never had another one.
         let image = json!({"repository": "registry.invalid/gateway", "tag": "0.0.0"});
