@@ -318,6 +318,15 @@ fn what_the_operator_keeps_in_its_hands_is_refused_with_what_does_the_same() {
 }
 
 #[test]
+fn all_mistakes_are_named_at_once() {
+    let spec = json!({"replicas": 3, "paused": "yes", "template": {"metadata": {"labels": {"chatroom.dev/a": "b"}}}});
+    let said = refusals(json!({"deployment": {"spec": spec}, "service": {"status": {}}}));
+    let fields: Vec<_> = said.iter().map(|said| said.split_once(": ").unwrap().0).collect();
+    let label = "deployment.spec.template.metadata.labels.chatroom.dev/a";
+    assert_eq!(fields, ["deployment.spec.paused", "deployment.spec.replicas", label, "service.status"]);
+}
+
+#[test]
 fn beside_another_mistake_the_room_is_what_is_invalid() {
     let room = chat_room(json!({"replicas": -1, "overrides": {"service": {"spec": 1}}}));
     assert_eq!(validate(&room, &defaults()).unwrap_err().reason(), "InvalidSpec");
