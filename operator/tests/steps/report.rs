@@ -176,6 +176,7 @@ fn ready_says_that_redis_is_in_the_way() {
         one_not_ready(observed);
         answer(observed, 1).redis.state = RedisState::Unreachable;
         observed.redis_pods = vec![waiting("Unschedulable", "0/3 nodes")];
+        observed.redis_pods[0].waiting.as_mut().unwrap().container.clear();
     });
     let why = "1 of 2 gateways: Redis cannot be reached (pod lobby-1: Unschedulable: 0/3 nodes)";
     assert_eq!(condition(&status, "RedisReady"), ("False", "ConnectFailed", why));
