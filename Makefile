@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check apiserver test e2e advisories generate images diagnose
+.PHONY: help up down try check chart apiserver test e2e advisories generate images diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -22,6 +22,9 @@ try: ## the sample room as processes on this machine, without a cluster
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh
 
+chart: ## the chart alone: templates with Helm 4 and Helm 3, its README, a scan for unsafe settings; no cluster
+	@bash deploy/scripts/chart.sh
+
 apiserver: ## the operator against an API server of this machine: no root, no nodes, a few minutes
 	@bash deploy/scripts/apiserver.sh
 
@@ -34,7 +37,7 @@ e2e: ## the end-to-end tests alone; KIND_NODE_IMAGE=… chooses the Kubernetes w
 advisories: ## known faults of the dependencies, from the advisory data base
 	@bash deploy/scripts/advisories.sh
 
-generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields
+generate: ## writes what is generated: the CRD, its copy in the chart, the reference of its fields, the values in the chart's README
 	@bash deploy/scripts/generate.sh
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones

@@ -29,3 +29,7 @@ generated crds/chatrooms.yaml charts/chatroom-operator/files/crds/chatrooms.yaml
 chatroom crd --output markdown >"$fresh"
 generated docs/reference.md
 [ $differ = 0 ] || die "generated files are not as the source would make them; \`make generate\` writes them"
+if [ "${1:-}" = --check ]; then exit 0; fi   # chart.sh, which brings helm-docs, looks at the chart's README
+if has helm-docs; then deploy/scripts/chart.sh readme
+else skipped "the values in the chart's README (helm-docs is not installed; \`make chart\` brings it)"
+fi

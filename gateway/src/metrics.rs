@@ -142,9 +142,9 @@ impl Metrics {
     }
 
     /// Shows these settings in place of those before.
-    pub fn show_settings(&self, settings: BySettings) {
+    pub fn show_settings(&self, settings: &BySettings) {
         // In between there is none: better than two, of which nobody could say which one counts.
         self.settings_info.clear();
-        self.settings_info.get_or_create(&settings).set(1);
+        self.settings_info.get_or_create(settings).set(1);
     }
 }

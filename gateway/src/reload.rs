@@ -67,7 +67,7 @@ impl Reload {
     ) -> Self {
         warn_of_unknown(&path, &parsed.unknown);
         metrics.settings_current.set(1);
-        metrics.show_settings(BySettings { hot: parsed.hash.clone(), cold: cold_hash.clone() });
+        metrics.show_settings(&BySettings { hot: parsed.hash.clone(), cold: cold_hash.clone() });
         Self {
             path,
             last_look: Ok(text),
@@ -120,7 +120,7 @@ impl Reload {
         }
         self.log_filter.set(&parsed.value.log_filter);
         info!(path = %self.path.display(), hash = parsed.hash, "took over new settings");
-        self.metrics.show_settings(BySettings { hot: parsed.hash.clone(), cold: self.cold_hash.clone() });
+        self.metrics.show_settings(&BySettings { hot: parsed.hash.clone(), cold: self.cold_hash.clone() });
         self.hash.send_replace(parsed.hash);
         self.hot.send_replace(Arc::new(parsed.value));
         Look::TakenOver

@@ -16,8 +16,17 @@ pub struct Annotations {
     pub paused: bool,
     /// When somebody last wanted all gateways to be restarted, as it was written.
     pub restarted_at: Option<String>,
-    /// What was not understood, each with what would be right.
-    pub complaints: Vec<String>,
+    /// What was not understood.
+    pub complaints: Vec<Complaint>,
+}
+
+/// An annotation that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// Its key.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
 }
 
 impl Annotations {
@@ -31,16 +40,16 @@ impl Annotations {
                     "disabled" => read.paused = true,
                     "enabled" => {}
                     other => read
-                        .complain(key, format!("is \"{}\", which is ignored: use disabled or enabled", short(other))),
+                        .complain(key, &format!("is \"{}\", which is ignored: use disabled or enabled", short(other))),
                 },
                 keys::RESTARTED_AT if is_rfc_3339(value) => read.restarted_at = Some(value.clone()),
                 keys::RESTARTED_AT => {
                     let advice = "use an RFC 3339 time, as in 2026-11-23T10:00:00Z";
-                    read.complain(key, format!("is \"{}\", which is ignored: {advice}", short(value)));
+                    read.complain(key, &format!("is \"{}\", which is ignored: {advice}", short(value)));
                 }
                 unknown if unknown.starts_with(keys::PREFIX) => {
                     let known = [keys::RECONCILE, keys::RESTARTED_AT].join(" and ");
-                    read.complain(key, format!("is ignored: the annotations of a room are {known}"));
+                    read.complain(key, &format!("is ignored: the annotations of a room are {known}"));
                 }
                 _ => {}
             }
@@ -48,8 +57,8 @@ impl Annotations {
         read
     }
 
-    fn complain(&mut self, key: &str, what: String) {
-        self.complaints.push(format!("annotation {key} {what}"));
+    fn complain(&mut self, key: &str, what: &str) {
+        self.complaints.push(Complaint { key: key.to_owned(), message: format!("annotation {key} {what}") });
     }
 }
 
@@ -76,6 +85,10 @@ mod tests {
         Annotations::of(&room)
     }
 
+    fn messages(read: &Annotations) -> Vec<&str> {
+        read.complaints.iter().map(|complaint| complaint.message.as_str()).collect()
+    }
+
     #[test]
     fn only_disabled_pauses() {
         assert!(read(&[(keys::RECONCILE, "disabled")]).paused);
@@ -85,7 +98,7 @@ mod tests {
             assert!(!read.paused, "{odd}");
             let told =
                 format!("annotation chatroom.dev/reconcile is \"{odd}\", which is ignored: use disabled or enabled");
-            assert_eq!(read.complaints, [told]);
+            assert_eq!(messages(&read), [told]);
         }
     }
 
@@ -108,7 +121,7 @@ mod tests {
         let read = read(&[("chatroom.dev/pause", "true"), ("example.com/anything", "goes")]);
         let known = "chatroom.dev/reconcile and chatroom.dev/restarted-at";
         assert_eq!(
-            read.complaints,
+            messages(&read),
             [format!("annotation chatroom.dev/pause is ignored: the annotations of a room are {known}")]
         );
     }

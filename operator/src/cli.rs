@@ -1,9 +1,10 @@
-//! The command line and the environment of the operator, read once into [`Settings`].
+//! The command line and the environment of the operator, read once into a [`Task`].
 
 use crate::room::Defaults;
 use crate::scope::Scope;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use http::Uri;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// How log lines are written.
@@ -13,6 +14,15 @@ pub enum LogFormat {
     Json,
     /// Lines for people.
     Text,
+}
+
+/// What the program was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Run the operator.
+    Run(Settings),
+    /// Ask these addresses, all of them `http://`, and end.
+    Probe(Vec<Uri>),
 }
 
 /// Everything that the operator is told from outside, apart from how to reach the cluster.
@@ -47,8 +57,11 @@ pub struct Log {
 ///
 /// Exit codes: 0 stopped as asked, 1 failed while running, 2 bad input.
 #[derive(Debug, Parser)]
-#[command(name = "chatroom-operator", version)]
+#[command(name = "chatroom-operator", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Image of the chat gateway, for rooms that name none (required)
     #[arg(long, value_name = "IMAGE", env = "RELATED_IMAGE_GATEWAY")]
     gateway_image: Option<String>,
@@ -85,26 +98,55 @@ struct Arguments {
     log_format: LogFormat,
 }
 
-impl Settings {
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask addresses over HTTP and print a line for each: what came back
+    ///
+    /// Exit codes: 0 every address answered with success, 1 one did not, 2 bad input.
+    Probe {
+        /// What to ask, such as http://127.0.0.1:9090/readyz
+        #[arg(value_name = "URL", required = true, value_parser = http_address)]
+        urls: Vec<Uri>,
+    },
+}
+
+impl Task {
     /// Reads the command line and the environment. On bad input, and for `--help` and `--version`, it prints and ends
     /// the process.
     #[must_use]
     pub fn read() -> Self {
-        Arguments::parse().into_settings().unwrap_or_else(|error| error.exit())
+        Arguments::parse().into_task().unwrap_or_else(|error| error.exit())
     }
 
-    /// As [`Settings::read`], from the given words, the first of which is the program's name.
+    /// As [`Task::read`], from the given words, the first of which is the program's name.
     ///
     /// # Errors
     /// When a word is not understood, or an image is missing.
     pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
-        Arguments::try_parse_from(words)?.into_settings()
+        Arguments::try_parse_from(words)?.into_task()
     }
 }
 
 impl Arguments {
+    fn into_task(self) -> Result<Task, clap::Error> {
+        match self.command {
+            Some(Command::Probe { urls }) => Ok(Task::Probe(urls)),
+            None => self.into_settings().map(Task::Run),
+        }
+    }
+
     fn into_settings(self) -> Result<Settings, clap::Error> {
-        let Self { gateway_image, redis_image, watch_namespaces, bind, port, pod_name, log_filter, log_format } = self;
+        let Self {
+            command: _,
+            gateway_image,
+            redis_image,
+            watch_namespaces,
+            bind,
+            port,
+            pod_name,
+            log_filter,
+            log_format,
+        } = self;
         tracing_subscriber::EnvFilter::try_new(&log_filter).map_err(|error| {
             bad_input(&format!("--log-filter (LOG_FILTER) {log_filter:?} is not a filter: {error}"))
         })?;
@@ -135,6 +177,15 @@ fn image(given: Option<String>, flag: &str, variable: &str) -> Result<String, cl
     }
 }
 
+/// An address without TLS, which the image's own ports do not speak, and with a host.
+fn http_address(text: &str) -> Result<Uri, String> {
+    let address: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    match (address.scheme_str(), address.host()) {
+        (Some("http"), Some(_)) => Ok(address),
+        _ => Err("should be like http://127.0.0.1:9090/readyz".to_owned()),
+    }
+}
+
 fn bad_input(message: &str) -> clap::Error {
     Arguments::command().error(ErrorKind::ValueValidation, message)
 }
@@ -145,9 +196,16 @@ mod tests {
 
     const WORDS: [&str; 3] = ["chatroom-operator", "--gateway-image=gateway:1", "--redis-image=redis:1"];
 
+    fn read<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Settings, clap::Error> {
+        Task::from_words(words).map(|task| match task {
+            Task::Run(settings) => settings,
+            Task::Probe(_) => panic!("these words run the operator"),
+        })
+    }
+
     #[test]
     fn two_images_are_all_that_is_needed() {
-        let settings = Settings::from_words(WORDS).unwrap();
+        let settings = read(WORDS).unwrap();
         assert_eq!(settings.defaults, Defaults { gateway_image: "gateway:1".into(), redis_image: "redis:1".into() });
         assert_eq!(settings.listen.to_string(), "[::]:9090");
         assert_eq!(settings.log.format, LogFormat::Json);
@@ -157,15 +215,15 @@ mod tests {
     #[test]
     fn namespaces_are_given_one_by_one_or_separated_by_commas() {
         let flags = ["--watch-namespace=team-b", "--watch-namespace", "team-a,team-b"];
-        let settings = Settings::from_words(WORDS.into_iter().chain(flags)).unwrap();
+        let settings = read(WORDS.into_iter().chain(flags)).unwrap();
         assert_eq!(settings.scopes, ["team-a", "team-b"].map(|name| Scope::Namespace(name.into())));
-        let none = Settings::from_words(WORDS.into_iter().chain(["--watch-namespace="])).unwrap();
+        let none = read(WORDS.into_iter().chain(["--watch-namespace="])).unwrap();
         assert_eq!(none.scopes, [Scope::Cluster], "a variable that a template rendered as nothing");
     }
 
     #[test]
     fn a_namespace_that_cannot_be_one_is_bad_input() {
-        let error = Settings::from_words(WORDS.into_iter().chain(["--watch-namespace=Team A"])).unwrap_err();
+        let error = read(WORDS.into_iter().chain(["--watch-namespace=Team A"])).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("WATCH_NAMESPACES") && error.to_string().contains("Team A"), "{error}");
     }
@@ -175,7 +233,7 @@ mod tests {
         for (words, variable) in
             [(&WORDS[..2], "RELATED_IMAGE_REDIS"), (&[WORDS[0], WORDS[2]], "RELATED_IMAGE_GATEWAY")]
         {
-            let error = Settings::from_words(words.iter().copied()).unwrap_err();
+            let error = Task::from_words(words.iter().copied()).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(variable), "{error}");
         }
@@ -183,15 +241,30 @@ mod tests {
 
     #[test]
     fn an_empty_image_counts_as_missing() {
-        let error =
-            Settings::from_words(["chatroom-operator", "--gateway-image=", "--redis-image=redis:1"]).unwrap_err();
+        let error = Task::from_words(["chatroom-operator", "--gateway-image=", "--redis-image=redis:1"]).unwrap_err();
         assert!(error.to_string().contains("RELATED_IMAGE_GATEWAY is not set"), "{error}");
     }
 
     #[test]
     fn a_filter_that_is_none_is_bad_input() {
-        let error = Settings::from_words(WORDS.into_iter().chain(["--log-filter", "loud=="])).unwrap_err();
+        let error = Task::from_words(WORDS.into_iter().chain(["--log-filter", "loud=="])).unwrap_err();
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_probe_needs_addresses_and_no_images() {
+        let urls = ["http://10.0.0.7:9090/readyz", "http://operator.rooms.svc:9090/metrics"];
+        let task = Task::from_words(["chatroom-operator", "probe", urls[0], urls[1]]).unwrap();
+        assert_eq!(task, Task::Probe(urls.map(|url| url.parse().unwrap()).to_vec()));
+        assert_eq!(Task::from_words(["chatroom-operator", "probe"]).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_asked_is_bad_input() {
+        for url in ["/readyz", "10.0.0.7:9090", "https://10.0.0.7:9090/readyz", "http:///readyz"] {
+            let error = Task::from_words(["chatroom-operator", "probe", url]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{url}: {error}");
+        }
     }
 
     #[test]

@@ -156,7 +156,8 @@ async fn conclude(
     let reference = room.object_ref(&());
     let uid = room.metadata.uid.as_deref().unwrap_or_default();
     let complaints = context.memory.unheard(uid, Annotations::of(room).complaints);
-    let told = notices::of_deeds(&attempt.deeds, room, observed).into_iter().chain(notices::of_complaints(complaints));
+    let told =
+        notices::of_deeds(&attempt.deeds, room, observed).into_iter().chain(notices::of_complaints(complaints, room));
     for notice in told {
         context.events.tell(&reference, notice).await;
     }

@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod health;
 pub mod limit;
 pub mod metrics;
+pub mod probe;
 pub mod scope;
 pub mod served;
 pub mod telemetry;

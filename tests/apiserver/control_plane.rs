@@ -68,11 +68,17 @@ async fn start() -> Result<ControlPlane, String> {
     let plane = ControlPlane::start().await.map_err(|error| format!("{error:#}"))?;
     let operator = Operator::install(&plane, "chatroom-operator").await?;
     plane.operator.set(operator).expect("nobody else has this control plane yet");
+    // After the resource definition: the garbage collector asks only every half minute what there is.
+    plane.start_controllers().map_err(|error| error.to_string())?;
     Ok(plane)
 }
 
 impl ControlPlane {
-    async fn start() -> anyhow::Result<Self> {
+    /// Starts one of its own, without an operator.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub(crate) async fn start() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("chatroom-apiserver-").tempdir()?.keep();
         let keeper = Keeper::new(&directory)?;
         let plane = Self { keeper, ports: Ports { first: ports::free_block() }, operator: OnceLock::new(), directory };
@@ -86,7 +92,6 @@ impl ControlPlane {
         let ready = http::Request::get("/readyz").body(Vec::new())?;
         let answer = wait::ask(STARTED, async || client.request_text(ready.clone()).await).await;
         answer.map_err(|seen| anyhow::anyhow!("{seen}\n{}", plane.last_words("kube-apiserver")))?;
-        plane.start_controllers()?;
         Ok(plane)
     }
 
@@ -151,6 +156,8 @@ impl ControlPlane {
                 &format!("--kubeconfig={}", self.file("kube-controller-manager.conf")),
                 &format!("--controllers={CONTROLLERS}"),
                 "--leader-elect=false",
+                "--use-service-account-credentials",
+                &format!("--service-account-private-key-file={}", self.file("pki/accounts.key")),
                 "--bind-address=127.0.0.1",
                 &format!("--secure-port={}", self.ports.controllers()),
             ],

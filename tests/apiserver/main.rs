@@ -5,6 +5,8 @@
 //! ends with them; each test has a namespace of its own in it. There is no kubelet, so the tests say of the pods that they are
 //! up. What the operator asked and wrote is read in the audit log.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod audit;
 mod children;
 mod control_plane;
@@ -13,5 +15,14 @@ mod operator;
 mod tools;
 mod world;
 
+mod at_rest;
+mod crd;
 mod first_sight;
 mod foreign;
+mod policy;
+mod repair;
+mod restored;
+mod rights;
+mod styles;
+
+mod chart;

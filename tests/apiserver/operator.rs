@@ -41,28 +41,41 @@ impl Operator {
     /// # Errors
     /// What went wrong.
     pub(crate) async fn install(plane: &ControlPlane, release: &str) -> Result<Self, String> {
-        let account = install_chart(plane, release)?;
+        let crds = format!("--set=crds.install={}", release == "chatroom-operator");
+        Self::install_as(plane, release, &chart(release, &["--no-hooks", &crds])?, &[]).await
+    }
+
+    /// Installs these manifests as `release`, and starts the operator under the rights that they give, with these variables.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(crate) async fn install_as(
+        plane: &ControlPlane,
+        release: &str,
+        manifests: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let account = install_chart(plane, release, manifests)?;
         let token = token(plane, &account).await?;
         let kubeconfig = plane.kubeconfig(release, &token).map_err(|error| error.to_string())?;
-        let pid = start(plane, release, &kubeconfig).await?;
+        let pid = start(plane, release, &[&[("KUBECONFIG", kubeconfig.as_str())], variables].concat()).await?;
         Ok(Self { user: format!("system:serviceaccount:{NAMESPACE}:{account}"), pid })
     }
 
     /// Lets it end as a deploy would.
-    pub(crate) async fn stops(self) {
+    pub(crate) async fn stops(&self) {
         send(self.pid, Signal::SIGTERM);
         until("the operator has ended", SOON, async || if is_running(self.pid) { Err("it runs") } else { Ok(()) })
             .await;
     }
 }
 
-/// Applies what the chart makes of the defaults, the operator's own Deployment included: nobody runs it here. Answers the name
-/// of the operator's ServiceAccount.
-fn install_chart(plane: &ControlPlane, release: &str) -> Result<String, String> {
-    let manifests = chart(release, &["--no-hooks", &format!("--set=crds.install={}", release == "chatroom-operator")])?;
+/// Applies what the chart makes, the operator's own Deployment included: nobody runs it here. Answers the name of the operator's
+/// ServiceAccount.
+fn install_chart(plane: &ControlPlane, release: &str, manifests: &str) -> Result<String, String> {
     let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     plane.kubectl(&["apply", "--server-side", "--filename=-"], &namespace.to_string())?;
-    plane.kubectl(&["apply", "--server-side", "--filename=-", "--namespace", NAMESPACE], &manifests)?;
+    plane.kubectl(&["apply", "--server-side", "--filename=-", "--namespace", NAMESPACE], manifests)?;
     plane.kubectl(&["wait", "--for=condition=Established", "crd/chatrooms.chatroom.dev", "--timeout=60s"], "")?;
     let selector = format!("--selector=app.kubernetes.io/instance={release}");
     let accounts =
@@ -96,7 +109,7 @@ pub(crate) async fn token(plane: &ControlPlane, account: &str) -> Result<String,
     answer.status.map(|status| status.token).ok_or_else(|| format!("no token for {account}"))
 }
 
-async fn start(plane: &ControlPlane, release: &str, kubeconfig: &str) -> Result<u32, String> {
+async fn start(plane: &ControlPlane, release: &str, variables: &[(&str, &str)]) -> Result<u32, String> {
     static STARTED_SO_FAR: AtomicU16 = AtomicU16::new(0);
     let port = plane.operator_port(STARTED_SO_FAR.fetch_add(1, Ordering::Relaxed));
     let program = binaries::path(binaries::OPERATOR);
@@ -107,7 +120,7 @@ async fn start(plane: &ControlPlane, release: &str, kubeconfig: &str) -> Result<
         &format!("--redis-image={REDIS_IMAGE}"),
         "--log-format=text",
     ];
-    let pid = plane.keep(release, &[("KUBECONFIG", kubeconfig), ("POD_NAME", release)], &program, &words);
+    let pid = plane.keep(release, &[&[("POD_NAME", release)], variables].concat(), &program, &words);
     let pid = pid.map_err(|error| format!("{}: {error}", program.display()))?;
     let ready = format!("http://127.0.0.1:{port}/readyz");
     let answer = wait::ask(STARTED, async || match http::get(&ready).await {

@@ -20,11 +20,12 @@ use crate::children::Child;
 use crate::control_plane::{ControlPlane, control_plane};
 use crate::tools;
 
-/// What is promised of the operator: within this time it has repaired what somebody broke, or told why it cannot.
-pub(crate) const PROMISED: Duration = Duration::from_secs(10);
+/// What is promised of the operator: within ten seconds it has repaired what somebody broke, or told why it cannot. And as much
+/// again for a machine that does other things as well.
+pub(crate) const PROMISED: Duration = Duration::from_secs(20);
 
 /// Whatever takes a few requests of several programs, on a machine that does other things as well.
-pub(crate) const A_WHILE: Duration = Duration::from_secs(60);
+pub(crate) const A_WHILE: Duration = Duration::from_secs(150);
 
 /// A namespace of a test's own.
 pub(crate) struct World {
@@ -57,7 +58,8 @@ pub(crate) async fn in_namespace(name: &str, test: impl AsyncFnOnce(&World)) {
     }
 }
 
-fn is_skipped(name: &str) -> bool {
+/// Whether a test cannot run here, or was not asked for; then it is told.
+pub(crate) fn is_skipped(name: &str) -> bool {
     let why = if environment::api_server_is_wanted() {
         tools::missing()
     } else {
@@ -146,6 +148,9 @@ impl World {
         let deployments = self.api::<Deployment>();
         for name in [room.to_owned(), format!("{room}-redis")] {
             let Ok(Some(live)) = deployments.get_opt(&name).await else { continue };
+            if !live.owner_references().iter().any(|owner| owner.kind == "ChatRoom" && owner.name == room) {
+                continue;
+            }
             let pods = live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
             let status = json!({
                 "observedGeneration": live.metadata.generation, "replicas": pods, "readyReplicas": pods,
@@ -203,6 +208,24 @@ impl World {
             if holds(&live) { Ok(live) } else { Err(serde_json::to_string(&live).unwrap_or_default()) }
         })
         .await
+    }
+
+    /// Waits until another object than `before` is the room's child, as it is promised after `before` went.
+    pub(crate) async fn becomes_ours(&self, child: Child, room: &str, before: &DynamicObject) -> DynamicObject {
+        let ours = |live: &DynamicObject| live.uid() != before.uid() && !live.owner_references().is_empty();
+        self.child_becomes(child, room, "is the room's", PROMISED, ours).await
+    }
+
+    /// Waits until there is no such child.
+    pub(crate) async fn is_gone(&self, child: Child, room: &str) {
+        until(&format!("{} is gone", child.called(room)), A_WHILE, async || {
+            match self.of_kind(child).get_opt(&child.name(room)).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) => Err("it is there".to_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
     }
 
     /// Makes the operator look at the room: people may write annotations as they like.

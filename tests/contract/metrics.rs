@@ -56,6 +56,7 @@ fn of_operator() -> String {
     metrics.reconciles.get_or_create(&operator::ResultLabel { result: "ok" }).inc();
     metrics.errors.get_or_create(&operator::CategoryLabel { category: "server" }).inc();
     metrics.watch_errors.get_or_create(&operator::KindLabel { kind: "Pod" }).inc();
+    metrics.namespace_watched.get_or_create(&operator::NamespaceLabel { namespace: "chat".into() }).set(1);
     metrics.gateway_polls.get_or_create(&operator::ResultLabel { result: "answered" }).inc();
     metrics.render()
 }

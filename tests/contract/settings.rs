@@ -41,6 +41,15 @@ fn the_gateway_understands_every_cold_setting_of_every_room() {
 }
 
 #[test]
+fn both_sides_call_the_same_settings_by_the_same_hash() {
+    for case in cases() {
+        let text = hot_text(&case);
+        let gateway = parse::<Hot>(Path::new("hot.yaml"), &text).unwrap().hash;
+        assert_eq!(chatroom_operator::desired::settings::hash(&text), gateway, "{}", case.file);
+    }
+}
+
+#[test]
 fn a_setting_that_the_gateway_does_not_know_or_cannot_live_with_would_be_noticed() {
     let case = cases().remove(0);
     let unknown = hot_text(&case) + "colour: red\n";

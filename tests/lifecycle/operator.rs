@@ -54,6 +54,11 @@ impl Operator {
         helm(&[["upgrade", "--install", RELEASE, &chart].as_slice(), &how].concat()).await;
     }
 
+    /// What `helm test` says of it, and whether it found it well.
+    pub(crate) async fn tested(&self) -> Result<String, String> {
+        helm_says(&["test", RELEASE, "--logs", "--timeout", "2m"]).await
+    }
+
     /// Removes the release.
     pub(crate) async fn uninstall(&self) {
         helm(&["uninstall", RELEASE, "--wait", "--timeout", "3m"]).await;
@@ -89,7 +94,7 @@ impl Operator {
 
     /// Its pods, also those that start or end.
     pub(crate) async fn its_pods(&self) -> kube::Result<Vec<Pod>> {
-        let selector = format!("app.kubernetes.io/name={RELEASE}");
+        let selector = format!("app.kubernetes.io/name={RELEASE},app.kubernetes.io/component=operator");
         Ok(self.pods.list(&ListParams::default().labels(&selector)).await?.items)
     }
 
@@ -100,11 +105,16 @@ impl Operator {
 }
 
 async fn helm(arguments: &[&str]) {
+    helm_says(arguments).await.unwrap_or_else(|said| panic!("helm {arguments:?}: {said}"));
+}
+
+/// All that Helm says, as an error when it fails.
+async fn helm_says(arguments: &[&str]) -> Result<String, String> {
     let command = [arguments, &["--namespace", NAMESPACE]].concat();
     let ended = Command::new("helm").args(&command).stdin(Stdio::null()).kill_on_drop(true).output().await;
     let ended = ended.expect("helm is on PATH");
-    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(ended.status.success(), "helm {command:?}: {}{}", words(&ended.stdout), words(&ended.stderr));
+    let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+    if ended.status.success() { Ok(said) } else { Err(said) }
 }
 
 fn is_ready(pod: &Pod) -> bool {

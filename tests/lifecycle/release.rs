@@ -63,6 +63,20 @@ async fn an_uninstalled_release_leaves_rooms_that_serve_and_a_new_one_takes_them
     .await;
 }
 
+#[tokio::test]
+async fn helm_tests_whether_the_operator_is_ready() {
+    alone("helm-test", async |_, operator| {
+        let said = operator.tested().await.expect("an operator that is ready passes");
+        assert!(said.contains("/readyz: 200 ok") && said.contains("/metrics: 200"), "{said}");
+
+        operator.scale(0).await;
+        let said = operator.tested().await.expect_err("an operator that is gone does not");
+        assert!(said.contains("/readyz: no "), "{said}");
+        operator.scale(1).await;
+    })
+    .await;
+}
+
 async fn people(world: &World) -> (Crowd, Speaker) {
     let door = world.door("lobby").await;
     let urls: Vec<_> = world.gateways("lobby").await.iter().map(url_of).collect();

@@ -1,8 +1,8 @@
 //! One gateway, no Redis.
 
 use chatroom_tests::chat::{ChatClient, Received};
-use chatroom_tests::http;
 use chatroom_tests::wait::{SOON, until};
+use chatroom_tests::{http, repository};
 
 use chatroom_tests::conversation::{count_becomes, with_count};
 
@@ -103,4 +103,21 @@ async fn another_path_and_another_protocol_are_refused() {
     let mut bob = room.client("bob", 0).await;
     ann.say("still here").await;
     assert_eq!(bob.next().await, Received::Text(with_count("still here", 2)));
+}
+
+#[tokio::test]
+async fn what_is_about_objects_of_a_cluster_is_left_out_aloud() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let manifest = directory.path().join("room.yaml");
+    let sample = std::fs::read_to_string(repository::root().join("deploy/samples/overrides.yaml")).unwrap();
+    std::fs::write(&manifest, format!("{sample}  pod: {{envFrom: [{{secretRef: {{name: a}}}}]}}\n")).unwrap();
+    let room = LocalRoom::start_manifest(&manifest, &[]).await;
+    let mut ann = room.client("ann", 0).await;
+    let mut bob = room.client("bob", 0).await;
+    ann.say("hello").await;
+    bob.hears("hello").await;
+    let told = room.tool.stderr().all().join("\n");
+    for left_out in ["spec.pod.envFrom: names objects", "spec.overrides: is about objects"] {
+        assert_eq!(told.matches(left_out).count(), 1, "{told}");
+    }
 }

@@ -9,6 +9,8 @@ pub const E2E: &str = "CHATROOM_E2E";
 pub const API_SERVER: &str = "CHATROOM_API_SERVER";
 /// The directory of the built programs; absent: beside the running test, built when needed.
 pub const BINARIES: &str = "CHATROOM_BINARIES";
+/// The program Helm with which the chart is tested; absent: that of `target/tools`, else the one on `PATH`.
+pub const HELM: &str = "CHATROOM_HELM";
 
 /// Whether the end-to-end tests were asked for.
 #[must_use]
@@ -26,6 +28,12 @@ pub fn api_server_is_wanted() -> bool {
 #[must_use]
 pub fn binaries_directory() -> Option<PathBuf> {
     read(BINARIES).map(PathBuf::from)
+}
+
+/// The Helm that somebody chose.
+#[must_use]
+pub fn helm() -> Option<PathBuf> {
+    read(HELM).map(PathBuf::from)
 }
 
 /// The cargo that runs the tests, else the one on PATH.

@@ -214,7 +214,7 @@ pub struct ChatRoomSpec {
     pub overrides: Option<Overrides>,
 }
 
-// The three scalars whose value is part of the API for ever. `replicas` has to be one of them: the scale subresource reads an
+// The scalars whose value is part of the API for ever, beside the two switches that are off. `replicas` has to be one of them: the scale subresource reads an
 // absent number as 0, and an autoscaler takes 0 for "switched off".
 
 fn default_replicas() -> i32 {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = crate::schema::tidy)]
 pub struct ChatRoomStatus {
-    /// The generation of the spec that the rest of the status speaks of.
+    /// The generation of the spec that was carried out last, and that the rest of the status speaks of. It stays behind while the
+    /// room is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Gateway pods that exist, without those that are going. What `kubectl scale` and autoscalers read.
@@ -21,7 +22,7 @@ pub struct ChatRoomStatus {
     /// Gateway pods that run the current template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_replicas: Option<i32>,
-    /// Gateway pods that there should be.
+    /// Gateway pods that there should be; 0 while the room is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_replicas: Option<i32>,
     /// Gateway pods that are letting their clients go.
@@ -30,7 +31,8 @@ pub struct ChatRoomStatus {
     /// Label selector of the gateway pods, as a string; autoscalers read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Where clients inside the cluster connect. Known at once, before the first pod is ready.
+    /// Where clients inside the cluster connect. Known at once, before the first pod is ready, and kept while the room is
+    /// suspended. After a change of `path` it names the new one as soon as no gateway of an older version takes clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// People in the room. Written at most once a minute, and only when it moved by 5 % or to or from 0, so it may be a
@@ -45,7 +47,8 @@ pub struct ChatRoomStatus {
     pub image: Option<String>,
     /// `Ready`: as many gateways as wanted take clients, and what the spec says can be carried out; when it cannot, gateways that
     /// run already are left as they are. `Reconciling`: something is still on its way. `Stalled`: it will not get on without
-    /// somebody's help. `RedisReady`: what the gateways say about Redis.
+    /// somebody's help. `RedisReady`: what the gateways say about Redis. `SettingsCurrent`: every gateway runs the current
+    /// limits, origins and log filter. `Paused`: the annotation `chatroom.dev/reconcile: disabled` keeps the operator away.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

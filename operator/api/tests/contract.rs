@@ -68,6 +68,7 @@ fn only_scalars_that_are_the_apis_for_ever_have_a_default() {
         ("spec.path", json!("/")),
         ("spec.redis.external.topology", json!("Standalone")),
         ("spec.replicas", json!(2)),
+        ("spec.suspend", json!(false)),
         ("spec.webClient", json!(false)),
     ];
     assert_eq!(defaults, expected.map(|(path, value)| (path.to_owned(), value)));
@@ -342,7 +343,10 @@ fn the_resource_is_found_by_the_names_that_people_type() {
 #[test]
 fn a_room_without_a_spec_says_the_defaults_of_the_schema_alone() {
     let room = room("lobby", json!({}));
-    assert_eq!(serde_json::to_value(&room.spec).unwrap(), json!({"replicas": 2, "path": "/", "webClient": false}));
+    assert_eq!(
+        serde_json::to_value(&room.spec).unwrap(),
+        json!({"replicas": 2, "suspend": false, "path": "/", "webClient": false})
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the operator remembers about rooms between two reconciles. Losing it costs a few requests, never correctness.
 
+use crate::annotations::Complaint;
 use crate::controller::errors::Category;
 use crate::controller::skip::Remembered;
 use chatroom_api::{ChatRoom, ChatRoomStatus};
@@ -24,7 +25,7 @@ struct Room {
     /// When the Secret of the room's own Redis was last made sure of.
     secret_seen: Option<Instant>,
     /// What was told about the room's annotations.
-    complaints: Vec<String>,
+    complaints: Vec<Complaint>,
     /// Tries that failed in a row in the same way.
     failures: Option<(Category, u32)>,
     status: Option<WrittenStatus>,
@@ -69,7 +70,7 @@ impl Memory {
     /// Those of the complaints that are not the same as the last time: each is told once. An operator that starts anew has
     /// heard none.
     #[must_use]
-    pub fn unheard(&self, room: &str, complaints: Vec<String>) -> Vec<String> {
+    pub fn unheard(&self, room: &str, complaints: Vec<Complaint>) -> Vec<Complaint> {
         let mut rooms = self.rooms();
         let heard = &mut rooms.entry(room.to_owned()).or_default().complaints;
         let news = complaints.iter().filter(|complaint| !heard.contains(complaint)).cloned().collect();

@@ -1,5 +1,6 @@
 //! What is worth an event: what was done, and what changed in the status. Pure.
 
+use crate::annotations::Complaint;
 use crate::controller::apply::{Deed, Done};
 use crate::events::Notice;
 use crate::names::{Names, keys};
@@ -9,7 +10,7 @@ use chatroom_api::condition::{self, ready, redis_ready, settings_current};
 use chatroom_api::{ChatRoom, ChatRoomStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was done, told to people. Updates are left out: a room at work makes many.
@@ -65,8 +66,14 @@ fn reference(deed: &Deed, room: &ChatRoom) -> ObjectReference {
 }
 
 /// What was not understood about the room's annotations, told to people.
-pub fn of_complaints(complaints: Vec<String>) -> impl Iterator<Item = Notice> {
-    complaints.into_iter().map(|complaint| Notice::warning("AnnotationIgnored", "Reconcile", complaint))
+///
+/// Each names its field: events that differ in their note alone are counted as one, and only the first note is kept.
+pub fn of_complaints(complaints: Vec<Complaint>, room: &ChatRoom) -> impl Iterator<Item = Notice> {
+    let field = |key: &str| Some(format!("metadata.annotations[{key}]"));
+    complaints.into_iter().map(move |Complaint { key, message }| {
+        let about = ObjectReference { field_path: field(&key), ..room.object_ref(&()) };
+        Notice::warning("AnnotationIgnored", "Reconcile", message).about(about)
+    })
 }
 
 /// What changed in the status, told to people: the way into trouble, the beginning and the end of a rollout, of a sleep and

@@ -1,5 +1,6 @@
 //! What makes reconciles run: one controller for each scope.
 
+use crate::controller::takeover::concerned;
 use crate::controller::watches::Watches;
 use crate::controller::{Context, on_error, reconcile};
 use crate::fleet::RoomRef;
@@ -29,11 +30,11 @@ pub async fn run(
         // No debounce: it waits for quiet, and a room in trouble has none. No bound on what runs at once: each room waits at the
         // gate that all scopes share, where what was edited goes first.
         .with_config(kube_controller::Config::default())
-        .owns_stream(config_maps)
-        .owns_stream(service_accounts)
-        .owns_stream(services)
-        .owns_stream(deployments)
-        .owns_stream(budgets)
+        .watches_stream(config_maps, |child| concerned(&child))
+        .watches_stream(service_accounts, |child| concerned(&child))
+        .watches_stream(services, |child| concerned(&child))
+        .watches_stream(deployments, |child| concerned(&child))
+        .watches_stream(budgets, |child| concerned(&child))
         // Pods point to no room; their store is filled by whoever polls their stream, which is done here.
         .watches_stream(pods, |_| None)
         .reconcile_on(triggers)

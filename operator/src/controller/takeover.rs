@@ -4,6 +4,7 @@ use crate::names::{MANAGER, keys};
 use chatroom_api::ChatRoom;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
 
 /// Whose an object is, seen from one room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,18 @@ pub fn may_delete(meta: &ObjectMeta, owner: Owner<'_>) -> bool {
     standing(meta, owner) == Standing::Ours
 }
 
+/// The room that has to look when this object changes: the one that controls it, or, where nobody does, the one that its labels
+/// name. A child that lost its owner is found again only by them.
+#[must_use]
+pub fn concerned<K: Resource<DynamicType = ()>>(object: &K) -> Option<ObjectRef<ChatRoom>> {
+    let meta = object.meta();
+    let name = match meta.owner_references.iter().flatten().find(|reference| reference.controller == Some(true)) {
+        Some(reference) => is_room(reference).then_some(&reference.name)?,
+        None => meta.labels.as_ref()?.get(keys::INSTANCE)?,
+    };
+    Some(ObjectRef::new(name).within(meta.namespace.as_deref()?))
+}
+
 /// Of our group, in whichever version: other groups may have a kind of this name, too.
 fn is_room(owner: &OwnerReference) -> bool {
     let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
@@ -64,6 +77,7 @@ fn labelled_as_ours(meta: &ObjectMeta, owner: Owner<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
     use serde_json::{Value, json};
 
     const LOBBY: Owner<'_> = Owner { name: "lobby", uid: "1" };
@@ -104,6 +118,19 @@ mod tests {
         }});
         assert_eq!(whose(hall), Standing::Foreign("somebody else".into()));
         assert_eq!(whose(json!({})), Standing::Foreign("somebody else".into()));
+    }
+
+    #[test]
+    fn a_change_concerns_the_owner_and_without_one_whom_the_labels_name() {
+        let room_of = |mut meta: Value| {
+            meta["namespace"] = json!("chat");
+            let child = ConfigMap { metadata: serde_json::from_value(meta).unwrap(), ..ConfigMap::default() };
+            concerned(&child).map(|room| room.name)
+        };
+        assert_eq!(room_of(owned_by("ChatRoom", "hall", "1", true)).as_deref(), Some("hall"));
+        assert_eq!(room_of(owned_by("ConfigMap", "note", "4", false)).as_deref(), Some("lobby"));
+        assert_eq!(room_of(owned_by("Deployment", "lobby", "3", true)), None);
+        assert_eq!(room_of(json!({})), None);
     }
 
     #[test]

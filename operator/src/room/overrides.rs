@@ -56,7 +56,8 @@ fn parse<K: DeserializeOwned + Serialize + JsonSchema>(
     reserved: fn(&str, &Value) -> Result<(), Invalid>,
 ) -> Result<Box<K>, Invalid> {
     let given = Value::Object(given);
-    let parsed = typed::parse(field, &given)?;
-    reserved(field, &given)?;
-    Ok(Box::new(parsed))
+    let mut problems = Problems::default();
+    let parsed = problems.keep(typed::parse(field, &given));
+    problems.keep(reserved(field, &given));
+    problems.finish(parsed.map(Box::new))
 }

@@ -52,6 +52,8 @@ fn plain_type(wanted: &str, out_of_range: bool) -> String {
         "a map" => "an object".to_owned(),
         "IntOrString" => "a whole number or text".to_owned(),
         "Quantity" => "a quantity, as in 100m or 128Mi".to_owned(),
+        // A value that is one of a kind, such as the name of a kind, is said as it is.
+        other if out_of_range => other.to_owned(),
         other => match other.strip_prefix("struct ").unwrap_or(other) {
             name if name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(char::is_alphanumeric) => {
                 format!("an object ({name})")
@@ -108,6 +110,7 @@ mod tests {
                 "invalid type: string \"a\", expected struct Image",
                 "invalid type: string \"a\", expected an object (Image)",
             ),
+            ("invalid value: string \"Pod\", expected Service", "invalid value: string \"Pod\", expected Service"),
             ("missing field `name`", "missing field `name`"),
         ] {
             assert_eq!(in_plain_words(message), plain);

@@ -96,6 +96,39 @@ async fn an_object_that_was_swapped_under_our_hands_is_refused_by_the_server() {
     assert_eq!(patch.map(|patch: &Request| &patch.body["metadata"]["uid"]), Some(&uid));
 }
 
+/// What the operator wrote to ServiceAccounts after the room named another one, and all its pods ran as that.
+async fn writes_to_accounts_after_the_switch(api: &ApiServer) -> Vec<String> {
+    let mut operator = Operator::begins(api);
+    operator.settles().await;
+    api.edit(&key(ROOMS, "lobby"), &["spec", "pod"], json!({"serviceAccountName": "chat"}));
+    operator.settles().await;
+    for name in ["lobby", "lobby-redis"] {
+        let deployment = key("apis/apps/v1/deployments", name);
+        let live = api.get(&deployment).unwrap();
+        let (generation, pods) = (&live["metadata"]["generation"], &live["spec"]["replicas"]);
+        let status = json!({"observedGeneration": generation, "replicas": pods, "updatedReplicas": pods});
+        assert!(api.get(&key(ACCOUNTS, "lobby")).is_some(), "{name}: an old pod may have to be replaced");
+        api.edit(&deployment, &["status"], status);
+    }
+    let mut writes = Vec::new();
+    for _ in 0..3 {
+        let requests = operator.runs().await;
+        writes.extend(requests.iter().filter(|request| request.is_write()).map(Request::line));
+    }
+    writes.into_iter().filter(|line| line.contains("serviceaccounts")).collect()
+}
+
+const ACCOUNTS: &str = "api/v1/serviceaccounts";
+
+#[tokio::test]
+async fn the_rooms_own_account_goes_when_nothing_runs_as_it() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let writes = writes_to_accounts_after_the_switch(&api).await;
+    assert_eq!(writes, ["DELETE /api/v1/namespaces/chat/serviceaccounts/lobby"]);
+    assert_eq!(api.get(&key(ACCOUNTS, "lobby")), None);
+}
+
 #[tokio::test]
 async fn an_object_that_came_between_the_look_and_the_write_is_not_touched() {
     let api = ApiServer::new();

@@ -73,14 +73,14 @@ async fn a_suspended_room_loses_its_gateways_and_its_budget_and_gets_them_back()
 
 #[tokio::test]
 async fn a_paused_room_is_written_nothing_but_its_status() {
-    let (api, mut operator) = settled(&json!({})).await;
+    let (api, _) = settled(&json!({})).await;
     annotate(&api, "chatroom.dev/reconcile", json!("disabled"));
     api.edit(&key(ROOMS, "lobby"), &["spec", "replicas"], json!(5));
     api.edit(&key(DEPLOYMENTS, "lobby"), &["spec", "replicas"], json!(1));
     api.remove(&key("api/v1/services", "lobby"));
     api.remove(&key("api/v1/secrets", "lobby-redis"));
     // One that has just begun gives nobody time to notice the Secret: it would create it at once.
-    operator = Operator::begins(&api);
+    let mut operator = Operator::begins(&api);
     operator.hears(GatewayStatus { missing: vec!["redis/password".into()], ..GatewayStatus::default() });
     assert_eq!(writes(&operator.runs().await), [STATUS]);
     assert_eq!(writes(&operator.runs().await), [] as [&str; 0]);

@@ -1,6 +1,6 @@
-//! Which Redis a room runs, when it is restarted for a new password, and when the old one may go.
+//! Which Redis a room runs, when it is restarted for a new password, when the old one may go; the same of its account.
 
-use chatroom_operator::decide::{CredentialStamp, RedisDecision, decide};
+use chatroom_operator::decide::{CredentialStamp, RedisDecision, ServiceAccountDecision, decide};
 use chatroom_operator::names::keys;
 use chatroom_operator::observed::Observed;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -173,4 +173,27 @@ fn the_old_redis_goes_only_after_its_last_gateway() {
     // It is gone.
     observed.pods.pop();
     assert_eq!(redis(&observed), RedisDecision::Remove);
+}
+
+#[test]
+fn an_account_of_the_rooms_own_goes_when_no_pod_runs_as_it_any_more() {
+    let before = room(json!({}));
+    let after = room(json!({"pod": {"serviceAccountName": "chat"}}));
+    let decided = |observed: &Observed| decide(&after, observed).service_account;
+    assert_eq!(decide(&before, &settled(&before)).service_account, ServiceAccountDecision::Make);
+    assert_eq!(decided(&settled(&before)), ServiceAccountDecision::Keep, "the templates still name it");
+    let mut rolling = settled(&after);
+    status(&mut rolling.deployment).updated_replicas = Some(1);
+    assert_eq!(decided(&rolling), ServiceAccountDecision::Keep, "an old pod may have to be replaced");
+    let mut redis = settled(&after);
+    redis.redis = settled(&before).redis;
+    assert_eq!(decided(&redis), ServiceAccountDecision::Keep, "Redis runs as it");
+    assert_eq!(decided(&settled(&after)), ServiceAccountDecision::Remove);
+    assert_eq!(decided(&Observed::default()), ServiceAccountDecision::Remove);
+}
+
+#[test]
+fn an_account_that_the_room_names_is_never_deleted_although_it_is_called_like_its_own() {
+    let room = room(json!({"pod": {"serviceAccountName": "lobby"}}));
+    assert_eq!(decide(&room, &settled(&room)).service_account, ServiceAccountDecision::Keep);
 }

@@ -6,6 +6,7 @@ mod decide;
 mod desired;
 mod fixtures;
 mod manifest;
+mod overrides;
 mod report;
 mod told;
 

@@ -176,6 +176,7 @@ fn ready_says_that_redis_is_in_the_way() {
         one_not_ready(observed);
         answer(observed, 1).redis.state = RedisState::Unreachable;
         observed.redis_pods = vec![waiting("Unschedulable", "0/3 nodes")];
+        observed.redis_pods[0].waiting.as_mut().unwrap().container.clear();
     });
     let why = "1 of 2 gateways: Redis cannot be reached (pod lobby-1: Unschedulable: 0/3 nodes)";
     assert_eq!(condition(&status, "RedisReady"), ("False", "ConnectFailed", why));
@@ -249,6 +250,15 @@ fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
         observed.pods[1] = waiting("ErrImagePull", "not found");
     });
     assert_eq!(words(&status, "Stalled"), ("True", "ImagePullFailed"));
+}
+
+#[test]
+fn an_override_that_does_not_fit_has_a_reason_of_its_own() {
+    let chat_room = chat_room(json!({"overrides": {"service": {"spec": {"ports": 1}}}}));
+    let invalid = validate(&chat_room, &defaults()).unwrap_err();
+    let status = report(&chat_room, &Outcome::Invalid(invalid), &Observed::default(), at(1));
+    assert_eq!(words(&status, "Stalled"), ("True", "InvalidOverride"));
+    assert_eq!(words(&status, "Ready"), ("False", "InvalidSpec"));
 }
 
 #[test]

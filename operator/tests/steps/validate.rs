@@ -17,6 +17,21 @@ fn invalid(spec: &Value) -> Vec<Violation> {
     violations
 }
 
+/// A good constraint with one thing changed or added.
+fn spread(key: &str, value: Value) -> Value {
+    let mut constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"});
+    constraint[key] = value;
+    json!({"pod": {"topologySpreadConstraints": [constraint]}})
+}
+
+const NODES: &str = "spec.pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]";
+
+fn affinity(expression: Value) -> Value {
+    json!({"pod": {"affinity": {"nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]},
+    }}}})
+}
+
 #[test]
 fn each_mistake_is_named_with_its_field() {
     let cases = [
@@ -54,6 +69,54 @@ fn each_mistake_is_named_with_its_field() {
         (json!({"pod": {"env": [{"name": "A"}, {"name": "A"}]}}), "spec.pod.env[1].name"),
         (json!({"pod": {"env": [{"name": "A=B"}]}}), "spec.pod.env[0].name"),
         (json!({"pod": {"resources": {"requests": {"cpu": "-1"}}}}), "spec.pod.resources.requests.cpu"),
+        (json!({"pod": {"envFrom": [{}]}}), "spec.pod.envFrom[0]"),
+        (json!({"pod": {"envFrom": [{"secretRef": {"name": ""}}]}}), "spec.pod.envFrom[0].secretRef.name"),
+        (
+            json!({"pod": {"envFrom": [{"prefix": "CHATROOM_", "secretRef": {"name": "a"}}]}}),
+            "spec.pod.envFrom[0].prefix",
+        ),
+        (json!({"pod": {"serviceAccountName": "a..b"}}), "spec.pod.serviceAccountName"),
+        (json!({"pod": {"priorityClassName": "A"}}), "spec.pod.priorityClassName"),
+        (json!({"pod": {"tolerations": [{"operator": "Exist"}]}}), "spec.pod.tolerations[0].operator"),
+        (json!({"pod": {"tolerations": [{"value": "a"}]}}), "spec.pod.tolerations[0].key"),
+        (json!({"pod": {"tolerations": [{"operator": "Exists", "value": "a"}]}}), "spec.pod.tolerations[0].value"),
+        (json!({"pod": {"tolerations": [{"key": "a", "effect": "Never"}]}}), "spec.pod.tolerations[0].effect"),
+        (
+            json!({"pod": {"tolerations": [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 1}]}}),
+            "spec.pod.tolerations[0].tolerationSeconds",
+        ),
+        (spread("topologyKey", json!("a b")), "spec.pod.topologySpreadConstraints[0].topologyKey"),
+        (spread("maxSkew", json!(0)), "spec.pod.topologySpreadConstraints[0].maxSkew"),
+        (spread("whenUnsatisfiable", json!("no")), "spec.pod.topologySpreadConstraints[0].whenUnsatisfiable"),
+        (spread("minDomains", json!(2)), "spec.pod.topologySpreadConstraints[0].minDomains"),
+        (spread("nodeTaintsPolicy", json!("x")), "spec.pod.topologySpreadConstraints[0].nodeTaintsPolicy"),
+        (
+            spread("labelSelector", json!({"matchLabels": {"a": "b c"}})),
+            "spec.pod.topologySpreadConstraints[0].labelSelector.matchLabels.a",
+        ),
+        (affinity(json!({"key": "", "operator": "Exists"})), &format!("{NODES}.key")),
+        (affinity(json!({"key": "a", "operator": "Has"})), &format!("{NODES}.operator")),
+        (affinity(json!({"key": "a", "operator": "In"})), &format!("{NODES}.values")),
+        (affinity(json!({"key": "a", "operator": "Exists", "values": ["b"]})), &format!("{NODES}.values")),
+        (affinity(json!({"key": "a", "operator": "Gt", "values": ["b"]})), &format!("{NODES}.values")),
+        (
+            json!({"pod": {"affinity": {"nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []},
+            }}}}),
+            "spec.pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms",
+        ),
+        (
+            json!({"pod": {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 0, "podAffinityTerm": {"topologyKey": "zone"}},
+            ]}}}}),
+            "spec.pod.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight",
+        ),
+        (
+            json!({"pod": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "zone", "labelSelector": {"matchExpressions": [{"key": "a", "operator": "Lt"}]}},
+            ]}}}}),
+            "spec.pod.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector.matchExpressions[0].operator",
+        ),
         (
             json!({"pod": {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1500m"}}}}),
             "spec.pod.resources.requests.cpu",
@@ -62,6 +125,28 @@ fn each_mistake_is_named_with_its_field() {
     for (spec, field) in cases {
         let fields: Vec<_> = invalid(&spec).into_iter().map(|violation| violation.field).collect();
         assert_eq!(fields, [field], "{spec}");
+    }
+}
+
+#[test]
+fn what_looks_like_the_placeholder_misspelt_is_refused_and_other_braces_are_not() {
+    let suffix = |suffix: &str| json!({"broadcast": {"onlineSuffix": suffix}});
+    for (wrong, named) in [
+        ("({onlin})", "{onlin}"),
+        ("{Online}", "{Online}"),
+        ("{ online }", "{ online }"),
+        ("{online} of {count}", "{count}"),
+        ("{}", "{}"),
+        ("{{online}}", "{{online}}"),
+        ("{ {People}", "{People}"),
+    ] {
+        let violations = invalid(&suffix(wrong));
+        let said =
+            format!("{named} would be sent as it stands: {{online}} is what is replaced by the number of people");
+        assert_eq!(violations, [Violation::new("spec.broadcast.onlineSuffix", said)], "{wrong}");
+    }
+    for right in ["{online}", "{online}/{online}", "{\"online\":{online}}", "{smile}", "}{", "{", "no braces"] {
+        room(suffix(right));
     }
 }
 

@@ -146,15 +146,15 @@ mod tests {
 
     #[test]
     fn absence_is_what_the_schema_or_else_the_description_says() {
-        let absent = |value: Value| super::absent(&value);
-        assert_eq!(absent(json!({"default": 2, "description": "Absent: 3."})), "default `2`");
-        assert_eq!(absent(json!({"description": "Bytes; 1 to 5. Absent: 10 s.\n\nMore."})), "10 s");
+        let said = |value: Value| absent(&value);
+        assert_eq!(said(json!({"default": 2, "description": "Absent: 3."})), "default `2`");
+        assert_eq!(said(json!({"description": "Bytes; 1 to 5. Absent: 10 s.\n\nMore."})), "10 s");
         assert_eq!(
-            absent(json!({"description": "Absent, or neither: `a`, one of ours; then more."})),
+            said(json!({"description": "Absent, or neither: `a`, one of ours; then more."})),
             "`a`, one of ours"
         );
-        assert_eq!(absent(json!({"description": "Nothing is said."})), "");
-        assert_eq!(absent(json!({"description": "Nothing is said.", "type": "array"})), "none");
+        assert_eq!(said(json!({"description": "Nothing is said."})), "");
+        assert_eq!(said(json!({"description": "Nothing is said.", "type": "array"})), "none");
     }
 
     #[test]
