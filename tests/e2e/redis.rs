@@ -37,8 +37,11 @@ async fn a_room_moves_to_another_redis_and_back_as_a_rollout() {
         crowd.is_in(SOON).await;
         all_hear_each_other(world, &crowd, &door).await;
 
+        // Gateways on different Redises do not see each other: an old one cannot know that the other old ones go next, and a
+        // client may come to each of them once. Nobody ends otherwise.
         for ends in crowd.ends() {
-            assert_eq!(ends, [Some(1012); 2], "each switch moves a client once");
+            assert!(ends.iter().all(|end| *end == Some(1012)), "{ends:?}");
+            assert!((2..=4).contains(&ends.len()), "two switches of two gateways: {ends:?}");
         }
     })
     .await;

@@ -1,17 +1,20 @@
 //! Many clients that come back whenever they are sent away, as a browser's page would, and remember what they lived through.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::chat::{ChatClient, Received};
 use crate::wait::{SOON, until};
 
 /// Between two attempts to come in. Not all in the same moment: each client adds its number in milliseconds.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two lines of a [`Speaker`].
 const BETWEEN_LINES: Duration = Duration::from_millis(100);
 
@@ -29,7 +32,7 @@ pub struct Story {
 }
 
 /// One connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Visit {
     /// Where it connected to.
     pub url: String,
@@ -152,6 +155,13 @@ impl Crowd {
     }
 }
 
+impl fmt::Debug for Visit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.heard.first(), self.heard.last());
+        write!(formatter, "{} heard {first:?} to {last:?}, ended {:?}", self.url, self.end)
+    }
+}
+
 impl Story {
     fn now(&self) -> Option<&Visit> {
         self.visits.last()
@@ -208,7 +218,7 @@ async fn live(number: usize, first: String, door: String, story: Arc<Mutex<Story
     let name = format!("member {number}");
     let mut url = first;
     loop {
-        if let Ok(mut client) = ChatClient::try_connect(&name, &url).await {
+        if let Some(mut client) = knock(&name, &url).await {
             lock(&story).visits.push(Visit { url: url.clone(), ..Visit::default() });
             let end = listen(&mut client, &story).await;
             if let Some(visit) = lock(&story).visits.last_mut() {
@@ -218,6 +228,12 @@ async fn live(number: usize, first: String, door: String, story: Arc<Mutex<Story
         url.clone_from(&door);
         sleep(PAUSE + Duration::from_millis(number as u64)).await;
     }
+}
+
+/// One attempt to come in. A door behind which nobody is yet may not answer at all, and a knock would be repeated by the
+/// system at ever longer intervals.
+async fn knock(name: &str, url: &str) -> Option<ChatClient> {
+    timeout(PATIENCE, ChatClient::try_connect(name, url)).await.ok()?.ok()
 }
 
 /// Answers the close code.
@@ -239,7 +255,7 @@ async fn listen(client: &mut ChatClient, story: &Mutex<Story>) -> Option<u16> {
 
 async fn speak(door: String, said: Arc<Mutex<u64>>) {
     loop {
-        if let Ok(mut client) = ChatClient::try_connect("speaker", &door).await {
+        if let Some(mut client) = knock("speaker", &door).await {
             loop {
                 let line = *lock(&said) + 1;
                 if !client.try_say(&format!("line {line}")).await {

@@ -134,13 +134,18 @@ impl World {
         changed.unwrap_or_else(|error| panic!("{} {name}, {patch}: {error}", K::kind(&())));
     }
 
-    /// Applies a room: the given spec and, unless it says otherwise, a short drain.
+    /// Applies a room: the given spec and, unless it says otherwise, a short drain and small pods. Many rooms share a node
+    /// here, and pods that wait for each other's place would not start when a test lets them.
     ///
     /// # Panics
     /// When the API server refuses.
     pub async fn apply(&self, name: &str, mut spec: Value) {
         if spec.get("drain").is_none() {
             spec["drain"] = json!({"preStopSeconds": 0, "timeoutSeconds": 5});
+        }
+        if spec["pod"]["resources"].is_null() {
+            spec["pod"]["resources"] =
+                json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "512Mi"}});
         }
         let room = json!({"apiVersion": "chatroom.dev/v1alpha1", "kind": "ChatRoom", "metadata": {"name": name}, "spec": spec});
         let parameters = PatchParams::apply("e2e").force();
