@@ -16,6 +16,9 @@ const FOREIGN_RETRY: Duration = Duration::from_secs(6);
 /// How long until we look again whether an object of a former room has been collected; the collector needs seconds.
 const LEAVING_RETRY: Duration = Duration::from_secs(3);
 
+/// What the API server names as the cause when something shall be made in a namespace that is being deleted.
+const NAMESPACE_ENDS: &str = "NamespaceTerminating";
+
 /// Why a reconcile did not reach its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -169,6 +172,15 @@ fn of_request(error: &kube::Error) -> Category {
     };
     match status.code {
         400 | 422 => Category::Invalid,
+        // The room goes with its namespace in a moment: nobody has to help.
+        403 if status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.reason == NAMESPACE_ENDS) =>
+        {
+            Category::Leaving
+        }
         403 => Category::Forbidden,
         409 => Category::Conflict,
         // What an apply answers to an unknown field, a wrong type or a list with the same key twice. The number says
@@ -205,6 +217,19 @@ mod tests {
             assert_eq!(error.category().retry(), Some(retry));
             assert_eq!(error.story(), format!("failed to apply Deployment lobby: {message}"));
         }
+    }
+
+    #[test]
+    fn a_namespace_that_ends_calls_nobody_for_help() {
+        let status = serde_json::json!({
+            "status": "Failure", "code": 403, "reason": "Forbidden",
+            "message": "services \"lobby\" is forbidden: unable to create new content in namespace chat because it is being terminated",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "message": "namespace chat is being terminated"}]},
+        });
+        let source = kube::Error::Api(serde_json::from_value::<Status>(status).unwrap().boxed());
+        let error = Error::Request { verb: "apply", kind: "Service", name: "lobby".into(), source };
+        assert_eq!(error.category(), Category::Leaving);
+        assert!(!error.to_failure().kind.is_permanent());
     }
 
     #[test]
