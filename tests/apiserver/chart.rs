@@ -1,7 +1,7 @@
 //! Helm installs the chart for real: the API server takes every object, and the resource definition changes hands only when
 //! somebody says so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chatroom_tests::repository;
 use serde::Deserialize as _;
@@ -97,7 +97,7 @@ impl Plane {
     }
 
     /// `helm install NAME` and so on, of the chart in its namespace.
-    fn helm(&self, helm: &PathBuf, words: &[&str]) -> Result<String, String> {
+    fn helm(&self, helm: &Path, words: &[&str]) -> Result<String, String> {
         let (verb, rest) = words.split_first().expect("helm has a verb");
         let (release, flags) = rest.split_first().expect("a release has a name");
         let (chart, kubeconfig) = (ControlPlane::chart().display().to_string(), self.0.admin());

@@ -75,7 +75,7 @@ impl Operator {
 fn install_chart(plane: &ControlPlane, release: &str, manifests: &str) -> Result<String, String> {
     let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     plane.kubectl(&["apply", "--server-side", "--filename=-"], &namespace.to_string())?;
-    plane.kubectl(&["apply", "--server-side", "--filename=-", "--namespace", NAMESPACE], manifests)?;
+    plane.kubectl(&["apply", "--server-side", "--filename=-"], manifests)?;
     plane.kubectl(&["wait", "--for=condition=Established", "crd/chatrooms.chatroom.dev", "--timeout=60s"], "")?;
     let selector = format!("--selector=app.kubernetes.io/instance={release}");
     let accounts =

@@ -173,7 +173,9 @@ async fn make_room(client: &Client, namespace: &str) {
 
 fn make_namespace(plane: &ControlPlane, name: &str) {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    plane.kubectl(&["apply", "--server-side", "--filename=-"], &namespace.to_string()).unwrap();
+    plane
+        .kubectl(&["apply", "--server-side", "--filename=-"], &namespace.to_string())
+        .expect("a namespace can be made");
 }
 
 /// What the Deployment of the chart tells the operator.

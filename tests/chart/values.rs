@@ -232,7 +232,7 @@ fn around() -> Vec<Case> {
             "networkPolicy.metricsFrom",
             json!([peer]),
             POLICY,
-            Has("NetworkPolicy", "/spec/ingress/0/from/1".into(), peer.clone()),
+            Has("NetworkPolicy", "/spec/ingress/0/from/1".into(), peer),
         ),
         with(
             "networkPolicy.apiServer.cidrs",

@@ -45,6 +45,7 @@ fn of_gateway() -> String {
     metrics.refusals.get_or_create(&gateway::ByReason { reason: "pod_full" }).inc();
     metrics.publishes.get_or_create(&gateway::ByResult { result: "ok" }).inc();
     metrics.leases.get_or_create(&gateway::ByResult { result: "ok" }).inc();
+    metrics.settings_info.get_or_create(&gateway::BySettings { hot: "a".into(), cold: "b".into() }).set(1);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String cannot fail");
     text

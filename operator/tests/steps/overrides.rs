@@ -17,7 +17,7 @@ fn resources(spec: Value) -> Resources {
 }
 
 /// The pod of a room whose pod is overridden so.
-fn overridden(pod: Value) -> PodSpec {
+fn overridden(pod: &Value) -> PodSpec {
     pod_of(&resources(json!({"overrides": {"deployment": {"spec": {"template": {"spec": pod}}}}})))
 }
 
@@ -34,7 +34,7 @@ fn container<'a>(pod: &'a PodSpec, name: &str) -> &'a Container {
 }
 
 /// What is said about an override, without the beginning of its path that they all share.
-fn refusals(overrides: Value) -> Vec<String> {
+fn refusals(overrides: &Value) -> Vec<String> {
     let invalid = validate(&chat_room(json!({"overrides": overrides})), &defaults()).expect_err(&overrides.to_string());
     assert_eq!(invalid.reason(), "InvalidOverride");
     let said = invalid.violations.iter().map(ToString::to_string);
@@ -43,8 +43,9 @@ fn refusals(overrides: Value) -> Vec<String> {
 
 #[test]
 fn a_container_more_stands_after_the_gateways() {
-    let pod =
-        overridden(json!({"containers": [{"name": "watcher", "image": "watcher:1", "ports": [{"containerPort": 1}]}]}));
+    let pod = overridden(
+        &json!({"containers": [{"name": "watcher", "image": "watcher:1", "ports": [{"containerPort": 1}]}]}),
+    );
     let names: Vec<_> = pod.containers.iter().map(|container| container.name.as_str()).collect();
     assert_eq!(names, ["gateway", "watcher"]);
     assert_eq!(pod.containers[0], plain().containers[0], "the gateway is as it was");
@@ -52,7 +53,7 @@ fn a_container_more_stands_after_the_gateways() {
 
 #[test]
 fn a_volume_and_its_mount_stand_beside_ours() {
-    let pod = overridden(json!({
+    let pod = overridden(&json!({
         "volumes": [{"name": "scratch", "emptyDir": {}}],
         "containers": [{"name": "gateway", "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}],
     }));
@@ -66,7 +67,7 @@ fn a_volume_and_its_mount_stand_beside_ours() {
 #[test]
 fn of_resources_only_what_is_named_changes() {
     let pod =
-        overridden(json!({"containers": [{"name": "gateway", "resources": {"limits": {"memory": "2Gi", "cpu": 2}}}]}));
+        overridden(&json!({"containers": [{"name": "gateway", "resources": {"limits": {"memory": "2Gi", "cpu": 2}}}]}));
     let resources = serde_json::to_value(&container(&pod, "gateway").resources).unwrap();
     let expected = json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}});
     assert_eq!(resources, expected);
@@ -174,7 +175,7 @@ fn a_misspelt_field_is_named_with_its_path_and_with_what_was_probably_meant() {
         (json!({"service": {"spec": {"fromTheFuture": 1}}}), format!("service.spec.fromTheFuture: {lost}")),
         (json!({"service": {"specs": {}}}), format!("service.specs: {lost}; did you mean `spec`?")),
     ] {
-        assert_eq!(refusals(overrides), [said]);
+        assert_eq!(refusals(&overrides), [said]);
     }
 }
 
@@ -192,7 +193,7 @@ fn a_value_of_the_wrong_type_is_named_with_its_path() {
         (json!({"service": {"spec": 1}}), "service.spec: invalid type: integer `1`, expected an object (ServiceSpec)"),
         (json!({"service": {"kind": "Deployment"}}), "service: invalid value: string \"Deployment\", expected Service"),
     ] {
-        assert_eq!(refusals(overrides), [said]);
+        assert_eq!(refusals(&overrides), [said]);
     }
 }
 
@@ -202,7 +203,7 @@ fn null_is_no_way_to_take_something_away() {
     let overrides = json!({"deployment": {"spec": {"template": {"spec": {"securityContext": null, "affinity": {"podAffinity": null}}}}}});
     let place = "deployment.spec.template.spec";
     assert_eq!(
-        refusals(overrides),
+        refusals(&overrides),
         [format!("{place}.affinity.podAffinity: {null}"), format!("{place}.securityContext: {null}")]
     );
 }
@@ -221,7 +222,7 @@ fn what_an_entry_is_told_apart_by_has_to_be_named() {
             "containers[0].livenessProbe.httpGet.port",
         ),
     ] {
-        assert_eq!(refusals(overrides), [format!("{place}.{field}: {missing}")]);
+        assert_eq!(refusals(&overrides), [format!("{place}.{field}: {missing}")]);
     }
 }
 
@@ -309,7 +310,7 @@ fn what_the_operator_keeps_in_its_hands_is_refused_with_what_does_the_same() {
         ),
     ];
     for (overrides, field, instead) in cases {
-        let said = refusals(overrides.clone());
+        let said = refusals(&overrides);
         let [said] = said.as_slice() else { panic!("{overrides}: {said:?}") };
         let (at, message) = said.split_once(": ").unwrap();
         assert!(at == field || at == format!("{place}{field}"), "{said}");
@@ -320,7 +321,7 @@ fn what_the_operator_keeps_in_its_hands_is_refused_with_what_does_the_same() {
 #[test]
 fn all_mistakes_are_named_at_once() {
     let spec = json!({"replicas": 3, "paused": "yes", "template": {"metadata": {"labels": {"chatroom.dev/a": "b"}}}});
-    let said = refusals(json!({"deployment": {"spec": spec}, "service": {"status": {}}}));
+    let said = refusals(&json!({"deployment": {"spec": spec}, "service": {"status": {}}}));
     let fields: Vec<_> = said.iter().map(|said| said.split_once(": ").unwrap().0).collect();
     let label = "deployment.spec.template.metadata.labels.chatroom.dev/a";
     assert_eq!(fields, ["deployment.spec.paused", "deployment.spec.replicas", label, "service.status"]);

@@ -26,7 +26,7 @@ fn spread(key: &str, value: Value) -> Value {
 
 const NODES: &str = "spec.pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]";
 
-fn affinity(expression: Value) -> Value {
+fn affinity(expression: &Value) -> Value {
     json!({"pod": {"affinity": {"nodeAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]},
     }}}})
@@ -94,11 +94,11 @@ fn each_mistake_is_named_with_its_field() {
             spread("labelSelector", json!({"matchLabels": {"a": "b c"}})),
             "spec.pod.topologySpreadConstraints[0].labelSelector.matchLabels.a",
         ),
-        (affinity(json!({"key": "", "operator": "Exists"})), &format!("{NODES}.key")),
-        (affinity(json!({"key": "a", "operator": "Has"})), &format!("{NODES}.operator")),
-        (affinity(json!({"key": "a", "operator": "In"})), &format!("{NODES}.values")),
-        (affinity(json!({"key": "a", "operator": "Exists", "values": ["b"]})), &format!("{NODES}.values")),
-        (affinity(json!({"key": "a", "operator": "Gt", "values": ["b"]})), &format!("{NODES}.values")),
+        (affinity(&json!({"key": "", "operator": "Exists"})), &format!("{NODES}.key")),
+        (affinity(&json!({"key": "a", "operator": "Has"})), &format!("{NODES}.operator")),
+        (affinity(&json!({"key": "a", "operator": "In"})), &format!("{NODES}.values")),
+        (affinity(&json!({"key": "a", "operator": "Exists", "values": ["b"]})), &format!("{NODES}.values")),
+        (affinity(&json!({"key": "a", "operator": "Gt", "values": ["b"]})), &format!("{NODES}.values")),
         (
             json!({"pod": {"affinity": {"nodeAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []},
