@@ -145,7 +145,7 @@ impl World {
         }
         if spec["pod"]["resources"].is_null() {
             spec["pod"]["resources"] =
-                json!({"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "512Mi"}});
+                json!({"requests": {"cpu": "40m", "memory": "32Mi"}, "limits": {"memory": "512Mi"}});
         }
         let room = json!({"apiVersion": "chatroom.dev/v1alpha1", "kind": "ChatRoom", "metadata": {"name": name}, "spec": spec});
         let parameters = PatchParams::apply("e2e").force();
