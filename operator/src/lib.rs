@@ -13,6 +13,8 @@ pub mod observed;
 pub mod room;
 pub mod tool;
 
+mod hex;
+
 // The program around it.
 pub mod app;
 pub mod cli;
