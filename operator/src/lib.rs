@@ -13,6 +13,7 @@ pub mod observed;
 pub mod room;
 pub mod tool;
 
+mod causes;
 mod hex;
 
 // The program around it.
