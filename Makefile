@@ -15,9 +15,9 @@ up: ## a Kubernetes on this machine with the operator and the sample room; print
 down: ## takes all of that away again
 	@bash deploy/scripts/down.sh
 
-try: ## the sample room as processes on this machine, without a cluster
+try: ## the sample room as processes on this machine, without a cluster; PORT=… when 8080 is taken
 	@$(CARGO) build --locked --package chatroom-operator --package chatroom-gateway --bins
-	@$(CARGO) run --quiet --locked --package chatroom-operator --bin chatroom -- local deploy/samples/lobby.yaml
+	@$(CARGO) run --quiet --locked --package chatroom-operator --bin chatroom -- local deploy/samples/lobby.yaml $(if $(PORT),--port $(PORT))
 
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh

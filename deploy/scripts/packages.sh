@@ -14,6 +14,8 @@ cluster=$(cluster_kind)
 need cc gcc
 need python3 python3
 need pip3 python3-pip
+# Without venv chart.sh leaves its scan for unsafe settings out, which it should not where somebody says that it may be installed.
+if may_install && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing="$missing python3-venv"; fi
 if [ "$road" = packed ]; then need redis-server redis-server; fi
 if [ "$(uname -sm)" = "Linux x86_64" ]; then
   need npm npm

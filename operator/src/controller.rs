@@ -121,7 +121,7 @@ fn is_news(rooms: &Store<ChatRoom>, room: &ObjectRef<ChatRoom>) -> bool {
 async fn run_once(room: &ChatRoom, context: &Context) -> Result<Action, Error> {
     let room = context.memory.with_written_status(room);
 
-    let observed = observe(&room, context).await?;
+    let observed = observe(&room, context);
     let attempt = if Annotations::of(&room).paused {
         Attempt::left_alone()
     } else {

@@ -13,6 +13,9 @@ pub mod observed;
 pub mod room;
 pub mod tool;
 
+mod causes;
+mod hex;
+
 // The program around it.
 pub mod app;
 pub mod cli;

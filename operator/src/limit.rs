@@ -22,7 +22,7 @@ const BURST: u32 = 100;
 const LONGEST_HOLD: Duration = Duration::from_secs(20);
 
 /// The same client, whose requests wait for their turn. Watches do not: they cost the API server their beginning only. When the
-/// API server answers 429 with `Retry-After`, all requests wait for so long.
+/// API server answers 429 with `Retry-After`, all requests wait for so long that have no turn yet.
 #[must_use]
 pub fn limited(client: Client, metrics: Arc<Metrics>) -> Client {
     let namespace = client.default_namespace().to_owned();

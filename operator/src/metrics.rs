@@ -1,5 +1,6 @@
 //! What the operator counts, for Prometheus.
 
+use crate::conditions::is_true;
 use chatroom_api::{ChatRoom, condition};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -183,8 +184,7 @@ pub fn phases(rooms: &[Arc<ChatRoom>]) -> BTreeMap<&'static str, u64> {
 }
 
 fn phase(room: &ChatRoom) -> &'static str {
-    let conditions = || room.status.iter().flat_map(|status| &status.conditions);
-    let is_true = |type_| conditions().any(|condition| condition.type_ == type_ && condition.status == "True");
+    let is_true = |type_| room.status.as_ref().is_some_and(|status| is_true(status, type_));
     if is_true(condition::STALLED) {
         "stalled"
     } else if is_true(condition::RECONCILING) {

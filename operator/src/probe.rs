@@ -1,5 +1,6 @@
 //! `chatroom-operator probe`: asks addresses over HTTP and tells what came back, where an image has no other client.
 
+use crate::causes;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -69,17 +70,12 @@ async fn ask_patiently(
     address: &Uri,
 ) -> Result<(StatusCode, String), Unanswered> {
     let request = Request::get(address).body(Empty::new()).expect("an address that was parsed makes a request");
-    let answer = client.request(request).await.map_err(|error| Unanswered::NoConnection(chain(&error)))?;
+    let answer =
+        client.request(request).await.map_err(|error| Unanswered::NoConnection(causes::in_one_line(&error)))?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), LONGEST_ANSWER).collect().await;
     let body = body.map_err(|_| Unanswered::BrokenOff)?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
-}
-
-/// An error and its causes: the name that is not known stands in the last.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ async fn the_api_server_knows_every_field_of_every_rendering() {
     for helm in helms() {
         for file in values_files() {
             let values = format!("--values={}", file.display());
-            let chart = ControlPlane::chart().display().to_string();
+            let chart = repository::chart().display().to_string();
             let words = ["template", "dry", &chart, "--namespace", NAMESPACE, "--kube-version=1.34.0", &values];
             let rendered = tools::run(&helm, &words, "").unwrap();
             let known =
@@ -100,7 +100,7 @@ impl Plane {
     fn helm(&self, helm: &Path, words: &[&str]) -> Result<String, String> {
         let (verb, rest) = words.split_first().expect("helm has a verb");
         let (release, flags) = rest.split_first().expect("a release has a name");
-        let (chart, kubeconfig) = (ControlPlane::chart().display().to_string(), self.0.admin());
+        let (chart, kubeconfig) = (repository::chart().display().to_string(), self.0.admin());
         let mut all = vec![*verb, *release];
         if *verb != "uninstall" {
             all.push(&chart);
@@ -138,8 +138,8 @@ fn helms() -> impl Iterator<Item = PathBuf> {
 }
 
 fn values_files() -> Vec<PathBuf> {
-    let mut files = repository::files_with_extension(&ControlPlane::chart().join("ci"), "yaml");
-    files.push(ControlPlane::chart().join("values.yaml"));
+    let mut files = repository::files_with_extension(&repository::chart().join("ci"), "yaml");
+    files.push(repository::chart().join("values.yaml"));
     files
 }
 

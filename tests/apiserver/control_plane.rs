@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chatroom_tests::{ports, repository};
+use chatroom_tests::ports;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -250,11 +250,6 @@ impl ControlPlane {
     /// The port of a further operator's probes; `index` 0 to 9.
     pub(crate) fn operator_port(&self, index: u16) -> u16 {
         self.ports.operator(index)
-    }
-
-    /// The root of the repository's chart.
-    pub(crate) fn chart() -> PathBuf {
-        repository::root().join("charts/chatroom-operator")
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chatroom_tests::process::{is_running, send};
 use chatroom_tests::wait::{self, SOON, until};
-use chatroom_tests::{binaries, http};
+use chatroom_tests::{binaries, http, repository};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
@@ -89,7 +89,7 @@ fn install_chart(plane: &ControlPlane, release: &str, manifests: &str) -> Result
 /// # Errors
 /// What helm says.
 pub(crate) fn chart(release: &str, arguments: &[&str]) -> Result<String, String> {
-    let chart = ControlPlane::chart().display().to_string();
+    let chart = repository::chart().display().to_string();
     let fixed = ["template", release, chart.as_str(), "--namespace", NAMESPACE];
     let all: Vec<_> = fixed.into_iter().chain(arguments.iter().copied()).collect();
     tools::run(&tools::path("helm"), &all, "")

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use chatroom_tests::repository;
+pub(crate) use chatroom_tests::tools::path;
 
 /// etcd, the API server and the controllers in one binary, as tests/cluster/build.sh makes it.
 pub(crate) fn kube() -> PathBuf {
@@ -28,12 +29,6 @@ pub(crate) fn missing() -> Option<String> {
         }
     }
     None
-}
-
-/// Ours, where tools.sh has put one; else the one on PATH.
-pub(crate) fn path(name: &str) -> PathBuf {
-    let ours = repository::root().join("target/tools").join(name);
-    if ours.is_file() { ours } else { name.into() }
 }
 
 /// Runs a program to its end and answers what it wrote to stdout.

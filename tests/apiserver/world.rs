@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use chatroom_api::{ChatRoom, ChatRoomStatus, condition};
+use chatroom_operator::conditions::find;
 use chatroom_tests::wait::{ask, until};
 use chatroom_tests::{environment, skipped};
 use futures_util::FutureExt as _;
@@ -294,6 +295,6 @@ pub(crate) fn manifest(room: &str, spec: &Value) -> Value {
 
 /// Status, reason and message of a condition.
 fn found(status: &ChatRoomStatus, type_: &str) -> Option<(String, String, String)> {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == type_)?;
+    let condition = find(status, type_)?;
     Some((condition.status.clone(), condition.reason.clone(), condition.message.clone()))
 }

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chatroom_tests::{environment, repository, skipped};
+pub(crate) use chatroom_tests::repository::chart;
+use chatroom_tests::{environment, repository, skipped, tools};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -17,11 +18,6 @@ const KUBERNETES: &str = "1.34.0";
 
 /// A Helm of some version.
 pub(crate) struct Helm(PathBuf);
-
-/// Where the chart is.
-pub(crate) fn chart() -> PathBuf {
-    repository::root().join("charts/chatroom-operator")
-}
 
 /// A file of the chart.
 pub(crate) fn text_of(file: &str) -> String {
@@ -49,8 +45,7 @@ impl Helm {
         if let Some(chosen) = environment::helm() {
             return Some(Self(chosen));
         }
-        let own = repository::root().join("target/tools/helm");
-        let program = if own.is_file() { own } else { "helm".into() };
+        let program = tools::path("helm");
         Command::new(&program).arg("version").output().ok().map(|_| Self(program))
     }
 

@@ -1,6 +1,7 @@
 //! From `apply` to a conversation.
 
 use chatroom_api::condition;
+use chatroom_operator::conditions::find;
 use chatroom_tests::chat::ChatClient;
 use chatroom_tests::conversation::{count_becomes, with_count};
 use chatroom_tests::http;
@@ -20,12 +21,12 @@ async fn an_applied_room_becomes_ready_and_its_clients_hear_each_other_on_all_po
 
         // Everything that `kubectl get rooms` shows.
         let status = room.status.expect("a ready room has a status");
+        let ready = find(&status, condition::READY).expect("a ready room says so");
+        assert!(!ready.reason.is_empty());
         assert_eq!(status.url, Some(format!("ws://lobby.{}.svc/", world.namespace)));
         assert_eq!(status.redis.as_deref(), Some("Ephemeral"));
         assert!(status.image.is_some_and(|image| !image.is_empty()));
         assert!(status.selector.is_some_and(|selector| selector.contains("app.kubernetes.io/instance=lobby")));
-        let ready = status.conditions.iter().find(|own| own.type_ == condition::READY).expect("a ready room says so");
-        assert!(!ready.reason.is_empty());
 
         let gateways = world.gateways("lobby").await;
         assert_eq!(gateways.len(), 2);

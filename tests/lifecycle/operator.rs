@@ -2,9 +2,9 @@
 
 use std::process::Stdio;
 
-use chatroom_tests::repository;
 use chatroom_tests::wait::until;
-use chatroom_tests::world::{A_ROLLOUT, World, in_namespace};
+use chatroom_tests::world::{A_ROLLOUT, World, in_namespace, serves};
+use chatroom_tests::{repository, tools};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -47,7 +47,7 @@ impl Operator {
 
     /// Installs the release, or upgrades it, as `deploy/scripts/up.sh` does: the same chart, the same values.
     pub(crate) async fn install(&self) {
-        let chart = repository::root().join("charts/chatroom-operator");
+        let chart = repository::chart();
         let values = repository::root().join("target/images/values.yaml");
         let (chart, values) = (chart.to_string_lossy(), values.to_string_lossy());
         let how = ["--values", &values, "--wait", "--timeout", "3m"];
@@ -76,7 +76,7 @@ impl Operator {
         until("the operator is ready", A_ROLLOUT, async || {
             let mut pods = self.its_pods().await.map_err(|error| error.to_string())?;
             match (pods.pop(), pods.len()) {
-                (Some(pod), 0) if is_ready(&pod) => Ok(pod),
+                (Some(pod), 0) if serves(&pod) => Ok(pod),
                 (one, more) => Err(format!("{} and {more} more", one.map_or("none", |_| "one that is not ready"))),
             }
         })
@@ -111,14 +111,8 @@ async fn helm(arguments: &[&str]) {
 /// All that Helm says, as an error when it fails.
 async fn helm_says(arguments: &[&str]) -> Result<String, String> {
     let command = [arguments, &["--namespace", NAMESPACE]].concat();
-    let ended = Command::new("helm").args(&command).stdin(Stdio::null()).kill_on_drop(true).output().await;
-    let ended = ended.expect("helm is on PATH");
+    let ended = Command::new(tools::path("helm")).args(&command).stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let ended = ended.expect("tools.sh brings helm");
     let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
     if ended.status.success() { Ok(said) } else { Err(said) }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

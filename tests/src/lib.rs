@@ -14,5 +14,6 @@ pub mod process;
 pub mod redis_server;
 pub mod repository;
 pub mod skipped;
+pub mod tools;
 pub mod wait;
 pub mod world;

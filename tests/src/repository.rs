@@ -14,6 +14,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in a folder of the workspace")
 }
 
+/// The Helm chart.
+#[must_use]
+pub fn chart() -> PathBuf {
+    root().join("charts/chatroom-operator")
+}
+
 /// Every file below `directory` with this extension, sorted; what is hidden, built or fetched is left out.
 ///
 /// # Panics

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chatroom_api::{ChatRoom, condition};
+use chatroom_operator::conditions::{find, is_true};
 use futures_util::FutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
@@ -164,7 +165,7 @@ impl World {
             let current = status.observed_generation == room.metadata.generation;
             let counts = (status.desired_replicas, status.ready_replicas, status.updated_replicas, status.replicas);
             let all = counts == (Some(replicas), Some(replicas), Some(replicas), Some(replicas));
-            let is = |kind: &str| status.conditions.iter().any(|own| own.type_ == kind && own.status == "True");
+            let is = |kind: &str| is_true(&status, kind);
             if current && all && is(condition::READY) && !is(condition::RECONCILING) && !is(condition::STALLED) {
                 Ok(room)
             } else {
@@ -182,7 +183,7 @@ impl World {
         let rooms = self.rooms();
         until(&format!("{name} says {kind} {status}, {reason}, {parts:?}"), A_ROLLOUT, async || {
             let room = rooms.get(name).await.map_err(|error| error.to_string())?;
-            let said = room.status.and_then(|status| status.conditions.into_iter().find(|own| own.type_ == kind));
+            let said = room.status.as_ref().and_then(|status| find(status, kind)).cloned();
             let said = said.ok_or_else(|| format!("no {kind}"))?;
             let current = said.observed_generation == room.metadata.generation;
             let words = parts.iter().all(|part| said.message.contains(part));
@@ -270,7 +271,9 @@ pub fn restarts_of(pod: &Pod) -> i32 {
     statuses.map(|container| container.restart_count).sum()
 }
 
-fn serves(pod: &Pod) -> bool {
+/// Whether the pod is ready and not going.
+#[must_use]
+pub fn serves(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.into_iter().flatten().any(|own| own.type_ == "Ready" && own.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()

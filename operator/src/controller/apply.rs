@@ -7,6 +7,7 @@ use crate::controller::skip::{Fingerprint, Remembered};
 use crate::controller::takeover::{Owner, Standing, may_delete, standing};
 use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
+use crate::hex::hex;
 use crate::names::{MANAGER, Names};
 use crate::room::Invalid;
 use k8s_openapi::NamespaceResourceScope;
@@ -18,7 +19,6 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use tracing::info;
 
@@ -294,15 +294,11 @@ impl Hands<'_> {
     }
 }
 
-/// 256 bits as hexadecimal digits: they need no quotes anywhere.
+/// 256 bits.
 fn password() -> Result<String, Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    Ok(text)
+    Ok(hex(&bytes))
 }
 
 fn failed_to(verb: &'static str, kind: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Error {

@@ -1,5 +1,6 @@
 //! What can go wrong while a room is brought about, and what each kind asks for.
 
+use crate::causes;
 use crate::controller::report::{ApplyFailure, FailureKind};
 use kube::core::Status;
 use std::time::Duration;
@@ -198,22 +199,8 @@ fn is_namespace_ending(status: &Status) -> bool {
 pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
-        other => chain(other),
+        other => causes::in_one_line(other),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        // Many an error already says what its cause says.
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

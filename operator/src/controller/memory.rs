@@ -117,11 +117,6 @@ impl Memory {
         }
     }
 
-    /// Forgets a room that is gone.
-    pub fn forget(&self, room: &str) {
-        self.rooms().remove(room);
-    }
-
     /// Forgets all rooms but those that are still there.
     pub fn keep_only(&self, still_there: impl Fn(&str) -> bool) {
         self.rooms().retain(|room, _| still_there(room));

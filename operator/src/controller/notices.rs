@@ -1,6 +1,7 @@
 //! What is worth an event: what was done, and what changed in the status. Pure.
 
 use crate::annotations::Complaint;
+use crate::conditions::{find, is_true};
 use crate::controller::apply::{Deed, Done};
 use crate::events::Notice;
 use crate::names::{Names, keys};
@@ -100,7 +101,7 @@ pub fn of_transition(before: Option<&ChatRoomStatus>, after: &ChatRoomStatus) ->
             let note = "spec.suspend is true: the gateways go, everything else is kept".to_owned();
             notices.push(Notice::normal("Suspended", "Suspend", note));
         }
-        (true, false) if !is(after, condition::STALLED, "True") => {
+        (true, false) if !is_true(after, condition::STALLED) => {
             let note = "spec.suspend is no longer true: the gateways come back".to_owned();
             notices.push(Notice::normal("Resumed", "Resume", note));
         }
@@ -144,15 +145,7 @@ fn is_suspended(status: &ChatRoomStatus) -> bool {
 }
 
 fn is_paused(status: &ChatRoomStatus) -> bool {
-    is(status, condition::PAUSED, "True")
-}
-
-fn is(status: &ChatRoomStatus, type_: &str, wanted: &str) -> bool {
-    find(status, type_).is_some_and(|found| found.status == wanted)
-}
-
-fn find<'a>(status: &'a ChatRoomStatus, type_: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|found| found.type_ == type_)
+    is_true(status, condition::PAUSED)
 }
 
 #[cfg(test)]

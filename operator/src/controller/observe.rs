@@ -1,7 +1,6 @@
 //! What stands in the cluster, as the watches and the fleet have seen it: no request is made here.
 
 use crate::controller::Context;
-use crate::controller::errors::Error;
 use crate::controller::takeover::{Owner, Standing, standing};
 use crate::names::{Component, Names, keys};
 use crate::observed::{Observed, PodReport, Waiting};
@@ -12,16 +11,12 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod,
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-/// Looks at everything that belongs to the room.
-///
-/// # Errors
-/// When the operator is stopping.
-pub async fn observe(room: &ChatRoom, context: &Context) -> Result<Observed, Error> {
-    context.stores.wait_until_ready().await?;
-    context.fleet.wait_until_asked().await;
+/// Looks at everything that belongs to the room. Whoever asks has waited until the watches and the fleet know something.
+#[must_use]
+pub fn observe(room: &ChatRoom, context: &Context) -> Observed {
     let Ok(identity) = Identity::parse(room) else {
         // A room that cannot have children has none.
-        return Ok(Observed::default());
+        return Observed::default();
     };
     let names = Names::new(&identity);
     let owner = Owner { name: names.room(), uid: names.uid() };
@@ -31,14 +26,14 @@ pub async fn observe(room: &ChatRoom, context: &Context) -> Result<Observed, Err
     };
     let config_map = context.stores.config_maps.get(&ObjectRef::new(&names.config_map()).within(names.namespace()));
     let config_map = config_map.filter(|found| belongs(found.as_ref(), owner));
-    Ok(Observed {
+    Observed {
         hot_settings: config_map.and_then(|found| found.data.as_ref()?.get(files::HOT_FILE).cloned()),
         deployment: deployment(&names.deployment()),
         redis: deployment(&names.redis()),
         gateways: context.fleet.reports(&ObjectRef::from_obj(room)),
         pods: pods(context, &names, Component::Gateway),
         redis_pods: pods(context, &names, Component::Redis),
-    })
+    }
 }
 
 /// Also true of one that a restore brought back without its owner: what its template says counts before it is adopted.

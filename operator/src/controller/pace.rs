@@ -1,5 +1,6 @@
 //! When to look at a room again if nothing happens before.
 
+use crate::conditions::{find, is_true};
 use crate::controller::errors::Category;
 use chatroom_api::{ChatRoomStatus, condition};
 use std::time::Duration;
@@ -16,18 +17,17 @@ const AT_REST: Duration = Duration::from_secs(300);
 /// How long until the next look at a room with this status. `luck` (0 to 1) spreads rooms that were seen at once.
 #[must_use]
 pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
-    let find = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_);
-    let is = |type_: &str, wanted: &str| find(type_).is_some_and(|condition| condition.status == wanted);
-    let pace = if is(condition::STALLED, "True") {
+    let is = |type_| is_true(status, type_);
+    let has_reason = |type_, reason: &str| find(status, type_).is_some_and(|condition| condition.reason == reason);
+    let pace = if is(condition::STALLED) {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
-        let of_the_spec =
-            |reason: &str| [condition::stalled::INVALID_SPEC, condition::stalled::INVALID_OVERRIDE].contains(&reason);
-        if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
-    } else if is(condition::RECONCILING, "True") {
+        let of_the_spec = [condition::stalled::INVALID_SPEC, condition::stalled::INVALID_OVERRIDE];
+        if of_the_spec.iter().any(|reason| has_reason(condition::STALLED, reason)) { AT_REST } else { WAITING }
+    } else if is(condition::RECONCILING) {
         MOVING
-    } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
+    } else if is(condition::READY) && is(condition::REDIS_READY) {
         AT_REST
-    } else if find(condition::READY).is_some_and(|ready| ready.reason == condition::ready::SUSPENDED) {
+    } else if has_reason(condition::READY, condition::ready::SUSPENDED) {
         // Nobody is there to be waited for.
         AT_REST
     } else {

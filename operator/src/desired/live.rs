@@ -18,6 +18,11 @@ pub(crate) fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+/// How long the Deployment waits for new pods; where nothing stands, what Kubernetes takes.
+pub(crate) fn progress_deadline_seconds(deployment: &Deployment) -> i32 {
+    deployment.spec.as_ref().and_then(|spec| spec.progress_deadline_seconds).unwrap_or(600)
+}
+
 /// The status, when it speaks of the current spec.
 pub(crate) fn current_status(deployment: &Deployment) -> Option<&DeploymentStatus> {
     let status = deployment.status.as_ref()?;

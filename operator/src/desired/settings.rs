@@ -4,6 +4,7 @@ use chatroom_settings as settings;
 use chatroom_settings::{Backplane, Cold, Hot, RedisBackplane, RoomIdentity};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex::hex;
 use crate::names::Names;
 use crate::room::{Redis, Room};
 
@@ -68,5 +69,5 @@ pub fn yaml<T: serde::Serialize>(settings: &T) -> String {
 
 /// How a gateway names the text of its settings on `/status`: the first 16 hex digits of its SHA-256.
 pub fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text)[..8])
 }

@@ -174,8 +174,7 @@ fn origins(origins: Option<&[String]>) -> Result<Option<Vec<Origin>>, Invalid> {
         .filter_map(|(index, origin)| problems.keep(Origin::parse(&format!("spec.allowedOrigins[{index}]"), origin)))
         .collect();
     if origins.is_empty() {
-        problems
-            .keep::<()>(Err(Violation::new("spec.allowedOrigins", "must name an origin; leave it out to allow any")));
+        problems.refuse("spec.allowedOrigins", "must name an origin; leave it out to allow any");
     }
     problems.finish(Some(Some(parsed)))
 }

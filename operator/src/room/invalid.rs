@@ -78,6 +78,11 @@ impl Problems {
         }
     }
 
+    /// Keeps a mistake in `field`; `message` says what would be right.
+    pub(crate) fn refuse(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Violation::new(field, message));
+    }
+
     /// The mistakes; or the value, when there were none.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Invalid> {
         match value {

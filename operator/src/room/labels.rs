@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Invalid, Problems, Violation};
+use crate::names::keys;
 
 /// Labels with keys and values that Kubernetes takes and that are not ours.
 pub(crate) fn labels(field: &str, labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Invalid> {
     let own = |key: &String| {
-        key.starts_with("app.kubernetes.io/") || key.starts_with("chatroom.dev/") || key == "pod-template-hash"
+        key.starts_with("app.kubernetes.io/") || key.starts_with(keys::PREFIX) || key == keys::TEMPLATE_HASH
     };
     match labels.keys().find(|key| own(key)) {
         Some(key) => Err(Violation::new(format!("{field}.{key}"), "is set by the operator: use another key").into()),
@@ -20,8 +21,8 @@ pub(crate) fn annotations(field: &str, map: BTreeMap<String, String>) -> Result<
     let mut problems = Problems::default();
     for key in map.keys() {
         let field = format!("{field}.{key}");
-        if key.starts_with("chatroom.dev/") {
-            problems.keep::<()>(Err(Violation::new(field, "is set by the operator: use another key")));
+        if key.starts_with(keys::PREFIX) {
+            problems.refuse(field, "is set by the operator: use another key");
         } else {
             problems.keep(qualified_name(&field, key));
         }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::labels::{label_map, label_value, qualified_name};
-use super::{Invalid, Problems, Violation};
+use super::{Invalid, Problems};
 
 /// Where the pods run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,14 +49,10 @@ impl Placement {
     }
 }
 
-fn refuse(problems: &mut Problems, field: String, message: impl Into<String>) {
-    problems.keep::<()>(Err(Violation::new(field, message)));
-}
-
 fn one_of(problems: &mut Problems, field: String, value: &str, values: &[&str]) -> bool {
     let known = values.contains(&value);
     if !known {
-        refuse(problems, field, format!("must be {}, is '{value}'", values.join(" or ")));
+        problems.refuse(field, format!("must be {}, is '{value}'", values.join(" or ")));
     }
     known
 }
@@ -70,15 +66,15 @@ fn check_toleration(problems: &mut Problems, field: &str, toleration: &Toleratio
     match toleration.key.as_deref().filter(|key| !key.is_empty()) {
         Some(key) => drop(problems.keep(qualified_name(&format!("{field}.key"), key))),
         None if operator == "Equal" => {
-            refuse(problems, format!("{field}.key"), "must be named, or operator be Exists: that takes any taint");
+            problems.refuse(format!("{field}.key"), "must be named, or operator be Exists: that takes any taint");
         }
         None => {}
     }
     if operator == "Exists" && toleration.value.as_deref().is_some_and(|value| !value.is_empty()) {
-        refuse(problems, format!("{field}.value"), "must be left out with operator Exists");
+        problems.refuse(format!("{field}.value"), "must be left out with operator Exists");
     }
     if toleration.toleration_seconds.is_some() && toleration.effect.as_deref() != Some("NoExecute") {
-        refuse(problems, format!("{field}.tolerationSeconds"), "goes with effect NoExecute only");
+        problems.refuse(format!("{field}.tolerationSeconds"), "goes with effect NoExecute only");
     }
 }
 
@@ -88,7 +84,7 @@ fn check_affinity(problems: &mut Problems, affinity: &Affinity) {
         if let Some(required) = &nodes.required_during_scheduling_ignored_during_execution {
             let field = format!("{field}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms");
             if required.node_selector_terms.is_empty() {
-                refuse(problems, field.clone(), "must have an entry: without one no node fits");
+                problems.refuse(field.clone(), "must have an entry: without one no node fits");
             }
             for (index, term) in required.node_selector_terms.iter().enumerate() {
                 check_node_term(problems, &format!("{field}[{index}]"), term);
@@ -130,7 +126,7 @@ fn check_affinity(problems: &mut Problems, affinity: &Affinity) {
 
 fn check_weight(problems: &mut Problems, field: &str, weight: i32) {
     if !(1..=100).contains(&weight) {
-        refuse(problems, format!("{field}.weight"), format!("must be 1 to 100, is {weight}"));
+        problems.refuse(format!("{field}.weight"), format!("must be 1 to 100, is {weight}"));
     }
 }
 
@@ -175,7 +171,7 @@ fn check_expression(
     let values_field = format!("{field}.values");
     match operator {
         "In" | "NotIn" if values.is_empty() => {
-            refuse(problems, values_field, format!("must have an entry with operator {operator}"));
+            problems.refuse(values_field, format!("must have an entry with operator {operator}"));
         }
         "In" | "NotIn" => {
             for (index, value) in values.iter().enumerate() {
@@ -183,10 +179,10 @@ fn check_expression(
             }
         }
         "Exists" | "DoesNotExist" if !values.is_empty() => {
-            refuse(problems, values_field, format!("must be left out with operator {operator}"));
+            problems.refuse(values_field, format!("must be left out with operator {operator}"));
         }
         "Gt" | "Lt" if values.len() != 1 || values[0].parse::<i64>().is_err() => {
-            refuse(problems, values_field, format!("must be one whole number, in quotes, with operator {operator}"));
+            problems.refuse(values_field, format!("must be one whole number, in quotes, with operator {operator}"));
         }
         _ => {}
     }
@@ -195,15 +191,15 @@ fn check_expression(
 fn check_spread(problems: &mut Problems, field: &str, constraint: &TopologySpreadConstraint) {
     problems.keep(qualified_name(&format!("{field}.topologyKey"), &constraint.topology_key));
     if constraint.max_skew < 1 {
-        refuse(problems, format!("{field}.maxSkew"), format!("must be at least 1, is {}", constraint.max_skew));
+        problems.refuse(format!("{field}.maxSkew"), format!("must be at least 1, is {}", constraint.max_skew));
     }
     let strict = constraint.when_unsatisfiable == "DoNotSchedule";
     let values = ["ScheduleAnyway", "DoNotSchedule"];
     one_of(problems, format!("{field}.whenUnsatisfiable"), &constraint.when_unsatisfiable, &values);
     match constraint.min_domains {
-        Some(..1) => refuse(problems, format!("{field}.minDomains"), "must be at least 1"),
+        Some(..1) => problems.refuse(format!("{field}.minDomains"), "must be at least 1"),
         Some(_) if !strict => {
-            refuse(problems, format!("{field}.minDomains"), "goes with whenUnsatisfiable DoNotSchedule only");
+            problems.refuse(format!("{field}.minDomains"), "goes with whenUnsatisfiable DoNotSchedule only");
         }
         _ => {}
     }

@@ -131,7 +131,7 @@ impl Resources {
             if let (Some(request), Some(limit)) = (milli(&request.0), limit)
                 && request > limit
             {
-                problems.keep::<()>(Err(Violation::new(field, "must not be above the limit of the same resource")));
+                problems.refuse(field, "must not be above the limit of the same resource");
             }
         }
         problems.finish(Some(Self { requests: requests.clone(), limits: limits.clone() }))
@@ -193,18 +193,15 @@ fn environment(env: Vec<EnvVar>) -> Result<Vec<EnvVar>, Invalid> {
         let name = variable.name.as_str();
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '=');
         if name.starts_with(chatroom_settings::names::env::PREFIX) {
-            problems.keep::<()>(Err(Violation::new(
-                field,
-                "variables CHATROOM_… are set by the operator: use another name",
-            )));
+            problems.refuse(field, "variables CHATROOM_… are set by the operator: use another name");
         } else if !plain {
-            problems.keep::<()>(Err(Violation::new(field, "must be the name of a variable, without spaces and '='")));
+            problems.refuse(field, "must be the name of a variable, without spaces and '='");
         } else if !seen.insert(name) {
-            problems.keep::<()>(Err(Violation::new(field, format!("{name} stands here twice: keep one of them"))));
+            problems.refuse(field, format!("{name} stands here twice: keep one of them"));
         }
         if variable.value.is_some() && variable.value_from.is_some() {
             let field = format!("spec.pod.env[{index}]");
-            problems.keep::<()>(Err(Violation::new(field, "set value or valueFrom, not both")));
+            problems.refuse(field, "set value or valueFrom, not both");
         }
     }
     problems.finish(Some(env))
@@ -221,7 +218,7 @@ fn environment_sources(sources: Vec<EnvFromSource>) -> Result<Vec<EnvFromSource>
             ("secretRef", "Secret", source.secret_ref.as_ref().map(|secret| &secret.name)),
         ];
         if names.iter().filter(|(_, _, name)| name.is_some()).count() != 1 {
-            problems.keep::<()>(Err(Violation::new(&field, "names one source: set configMapRef or secretRef")));
+            problems.refuse(&field, "names one source: set configMapRef or secretRef");
         }
         for (reference, kind, name) in names {
             if let Some(name) = name {
@@ -230,10 +227,10 @@ fn environment_sources(sources: Vec<EnvFromSource>) -> Result<Vec<EnvFromSource>
         }
         if prefix.starts_with(chatroom_settings::names::env::PREFIX) {
             let message = "variables CHATROOM_… are set by the operator: use another prefix";
-            problems.keep::<()>(Err(Violation::new(format!("{field}.prefix"), message)));
+            problems.refuse(format!("{field}.prefix"), message);
         } else if !prefix.chars().all(|c| c.is_ascii_graphic() && c != '=') {
             let message = "must be the beginning of a variable's name, without spaces and '='";
-            problems.keep::<()>(Err(Violation::new(format!("{field}.prefix"), message)));
+            problems.refuse(format!("{field}.prefix"), message);
         }
     }
     problems.finish(Some(sources))

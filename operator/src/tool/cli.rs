@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::local::{LocalError, keeper};
 use super::manifest::Manifest;
 use super::{crd, local, reference, render};
+use crate::causes;
 use crate::room::{Defaults, Invalid};
 
 /// Works with chat rooms without a cluster.
@@ -89,7 +90,7 @@ enum Failure {
     #[error("failed to read {source_name}: {source}")]
     Unreadable { source_name: String, source: io::Error },
     /// A room does not run on this machine.
-    #[error("{}", chain(.0))]
+    #[error("{}", causes::in_one_line(.0))]
     Local(#[from] LocalError),
     /// What should be kept or cleaned up was not.
     #[error("failed to clean up: {0}")]
@@ -114,12 +115,6 @@ impl Failure {
 
 fn list(invalid: &Invalid) -> String {
     invalid.violations.iter().map(|violation| format!("\n  {violation}")).collect()
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 /// Runs the tool with the command line of the process.

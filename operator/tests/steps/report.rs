@@ -253,6 +253,23 @@ fn a_deployment_that_gave_up_is_stalled_and_no_longer_reconciling() {
 }
 
 #[test]
+fn a_rollout_that_was_given_up_says_how_long_it_was_waited_for() {
+    let status = after(json!({"overrides": {"deployment": {"spec": {"progressDeadlineSeconds": 45}}}}), |observed| {
+        let status = status(&mut observed.deployment);
+        status.updated_replicas = Some(1);
+        status.conditions = Some(vec![DeploymentCondition {
+            type_: "Progressing".to_owned(),
+            status: "False".to_owned(),
+            reason: Some("ProgressDeadlineExceeded".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+    });
+    let (_, reason, message) = condition(&status, "Ready");
+    assert_eq!(reason, "RolloutBlocked");
+    assert!(message.ends_with("they have not become ready within 45 s"), "{message}");
+}
+
+#[test]
 fn an_override_that_does_not_fit_has_a_reason_of_its_own() {
     let chat_room = chat_room(json!({"overrides": {"service": {"spec": {"ports": 1}}}}));
     let invalid = validate(&chat_room, &defaults()).unwrap_err();

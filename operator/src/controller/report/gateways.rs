@@ -20,8 +20,8 @@ pub(super) struct Gateways {
     pub(super) draining: i32,
     /// Whether the numbers speak of the current spec.
     pub(super) current: bool,
-    /// Whether the Deployment gave up waiting.
-    pub(super) deadline_exceeded: bool,
+    /// After how many seconds the Deployment gave up waiting, if it did.
+    pub(super) gave_up_after: Option<i32>,
     /// Whether some pod cannot get its image.
     pub(super) image_missing: bool,
     /// Why some of them do not take clients, as far as Kubernetes says so.
@@ -41,7 +41,7 @@ impl Gateways {
             current: deployment.is_some_and(|deployment| {
                 live::current_status(deployment).is_some() && live::replicas(deployment) == desired
             }),
-            deadline_exceeded: deployment.is_some_and(gave_up),
+            gave_up_after: deployment.and_then(gave_up_after),
             image_missing: is_image_missing(pods),
             obstacle: obstacle(Component::Gateway, deployment, pods),
         }
@@ -63,8 +63,9 @@ impl Gateways {
     }
 }
 
-fn gave_up(deployment: &Deployment) -> bool {
-    live::current_status(deployment).is_some()
-        && live::condition(deployment, "Progressing")
-            .is_some_and(|c| c.status == "False" && c.reason.as_deref() == Some("ProgressDeadlineExceeded"))
+fn gave_up_after(deployment: &Deployment) -> Option<i32> {
+    live::current_status(deployment)?;
+    let progressing = live::condition(deployment, "Progressing")?;
+    let gave_up = progressing.status == "False" && progressing.reason.as_deref() == Some("ProgressDeadlineExceeded");
+    gave_up.then(|| live::progress_deadline_seconds(deployment))
 }

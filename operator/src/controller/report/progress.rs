@@ -45,7 +45,7 @@ struct Found<'a> {
 
 fn applied(found: &Found<'_>) -> Judged {
     let (ready, gateways) = (ready(found), found.gateways);
-    if gateways.deadline_exceeded {
+    if gateways.gave_up_after.is_some() {
         let reason = if gateways.image_missing {
             condition::stalled::IMAGE_PULL_FAILED
         } else {
@@ -147,7 +147,7 @@ fn blocked(found: &Found<'_>) -> Option<String> {
     if found.blocked_by_redis {
         return Some(found.redis_ready.message.clone());
     }
-    found.gateways.deadline_exceeded.then(|| "they have not become ready within 300 s".to_owned())
+    found.gateways.gave_up_after.map(|seconds| format!("they have not become ready within {seconds} s"))
 }
 
 fn why_not_ready(found: &Found<'_>) -> (&'static str, String) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::names::{Names, pod};
 use crate::room::labels::{annotations, labels};
-use crate::room::{Invalid, Problems, Violation};
+use crate::room::{Invalid, Problems};
 
 /// JSON pointers, and what is said to whoever sets what stands there.
 const OF_DEPLOYMENT: &[(&str, &str)] = &[
@@ -40,11 +40,7 @@ pub(super) fn in_deployment(field: &str, given: &Value) -> Result<(), Invalid> {
     let field = format!("{field}.spec.template.spec");
     for (volume, place) in items(&field, spec, "volumes") {
         if pod::VOLUMES.contains(&name(volume)) {
-            refuse(
-                &mut problems,
-                format!("{place}.name"),
-                "holds the room's settings or credentials: use another name",
-            );
+            problems.refuse(format!("{place}.name"), "holds the room's settings or credentials: use another name");
         }
     }
     for (container, place) in items(&field, spec, "containers") {
@@ -56,13 +52,13 @@ pub(super) fn in_deployment(field: &str, given: &Value) -> Result<(), Invalid> {
     }
     for (container, place) in items(&field, spec, "initContainers") {
         if name(container) == pod::CONTAINER {
-            refuse(&mut problems, format!("{place}.name"), "is the name of the gateway's container: use another one");
+            problems.refuse(format!("{place}.name"), "is the name of the gateway's container: use another one");
         }
         neighbour(&mut problems, &place, container);
     }
     if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|it| !(0..=MAX_GRACE_PERIOD_SECONDS).contains(&it)) {
         let message = format!("must be 0 to {MAX_GRACE_PERIOD_SECONDS}");
-        refuse(&mut problems, format!("{field}.terminationGracePeriodSeconds"), message);
+        problems.refuse(format!("{field}.terminationGracePeriodSeconds"), message);
     }
     problems.finish(Some(()))
 }
@@ -74,12 +70,12 @@ pub(super) fn in_service(field: &str, given: &Value) -> Result<(), Invalid> {
     for (port, place) in items(&format!("{field}.spec"), &given["spec"], "ports") {
         if port["port"] != Names::SERVICE_PORT {
             let message = format!("the Service has port {} and no other", Names::SERVICE_PORT);
-            refuse(&mut problems, format!("{place}.port"), message);
+            problems.refuse(format!("{place}.port"), message);
         }
         let keys = port.as_object().into_iter().flat_map(|port| port.keys());
         for key in keys.filter(|key| !matches!(key.as_str(), "port" | "nodePort" | "appProtocol")) {
             let message = "is decided by the operator: of this port only nodePort and appProtocol can be set";
-            refuse(&mut problems, format!("{place}.{key}"), message);
+            problems.refuse(format!("{place}.{key}"), message);
         }
     }
     problems.finish(Some(()))
@@ -90,7 +86,7 @@ fn gateway(problems: &mut Problems, field: &str, container: &Value) {
     pointed_at(problems, field, container, OF_GATEWAY);
     for (variable, place) in items(field, container, "env") {
         if name(variable).starts_with(env::PREFIX) {
-            refuse(problems, format!("{place}.name"), "variables CHATROOM_… are set by the operator: use another name");
+            problems.refuse(format!("{place}.name"), "variables CHATROOM_… are set by the operator: use another name");
         }
     }
     for (mount, place) in items(field, container, "volumeMounts") {
@@ -98,7 +94,7 @@ fn gateway(problems: &mut Problems, field: &str, container: &Value) {
         let ours = [files::HOT_DIRECTORY, files::COLD_DIRECTORY, files::REDIS_DIRECTORY];
         if let Some(ours) = ours.into_iter().find(|ours| overlap(path, ours)) {
             let message = format!("would hide {ours}, where the gateway finds its settings: use another path");
-            refuse(problems, format!("{place}.mountPath"), message);
+            problems.refuse(format!("{place}.mountPath"), message);
         }
     }
 }
@@ -107,16 +103,16 @@ fn gateway(problems: &mut Problems, field: &str, container: &Value) {
 fn neighbour(problems: &mut Problems, field: &str, container: &Value) {
     if container["image"].is_null() {
         let message = format!("is missing: this is one more container; the gateway's is called '{}'", pod::CONTAINER);
-        refuse(problems, format!("{field}.image"), message);
+        problems.refuse(format!("{field}.image"), message);
     }
     for (port, place) in items(field, container, "ports") {
         let number = port["containerPort"].as_u64();
         if number.is_some_and(|number| [ports::CLIENTS, ports::INTERNAL].iter().any(|ours| u64::from(*ours) == number))
         {
-            refuse(problems, format!("{place}.containerPort"), "is a port of the gateway: use another one");
+            problems.refuse(format!("{place}.containerPort"), "is a port of the gateway: use another one");
         }
         if [pod::CLIENTS_PORT, pod::INTERNAL_PORT].contains(&name(port)) {
-            refuse(problems, format!("{place}.name"), "is the name of a port of the gateway: use another one");
+            problems.refuse(format!("{place}.name"), "is the name of a port of the gateway: use another one");
         }
     }
 }
@@ -126,13 +122,13 @@ fn metadata(problems: &mut Problems, field: &str, metadata: &Value) {
     for key in metadata.as_object().into_iter().flat_map(|metadata| metadata.keys()) {
         if key != "labels" && key != "annotations" {
             let message = "is decided by the operator: only labels and annotations can be set";
-            refuse(problems, format!("{field}.{key}"), message);
+            problems.refuse(format!("{field}.{key}"), message);
         }
     }
     problems.keep(labels(&format!("{field}.labels"), texts(&metadata["labels"])));
     let given = texts(&metadata["annotations"]);
     for key in given.keys().filter(|key| key.starts_with("deployment.kubernetes.io/")) {
-        refuse(problems, format!("{field}.annotations.{key}"), "is set by Kubernetes: use another key");
+        problems.refuse(format!("{field}.annotations.{key}"), "is set by Kubernetes: use another key");
     }
     problems.keep(annotations(&format!("{field}.annotations"), given));
 }
@@ -145,13 +141,9 @@ fn texts(value: &Value) -> BTreeMap<String, String> {
 fn pointed_at(problems: &mut Problems, field: &str, given: &Value, table: &[(&str, &str)]) {
     for (pointer, message) in table {
         if given.pointer(pointer).is_some() {
-            refuse(problems, format!("{field}{}", pointer.replace('/', ".")), *message);
+            problems.refuse(format!("{field}{}", pointer.replace('/', ".")), *message);
         }
     }
-}
-
-fn refuse(problems: &mut Problems, field: String, message: impl Into<String>) {
-    problems.keep::<()>(Err(Violation::new(field, message)));
 }
 
 /// The entries of a list, each with its path.

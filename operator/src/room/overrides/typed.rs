@@ -29,7 +29,7 @@ pub(super) fn parse<K: DeserializeOwned + Serialize + JsonSchema>(field: &str, g
     if !lost.is_empty() {
         let schema = schema_of::<K>();
         for path in lost {
-            problems.keep::<()>(Err(Violation::new(format!("{field}.{path}"), unknown(&schema, &path))));
+            problems.refuse(format!("{field}.{path}"), unknown(&schema, &path));
         }
     }
     problems.finish(Some(parsed))
@@ -76,7 +76,7 @@ impl Comparison<'_> {
     }
 
     fn refuse(&mut self, path: &str, message: &str) {
-        self.problems.keep::<()>(Err(Violation::new(format!("{}.{path}", self.field), message)));
+        self.problems.refuse(format!("{}.{path}", self.field), message);
     }
 }
 

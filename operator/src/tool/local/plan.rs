@@ -1,6 +1,5 @@
 //! Pure: which gateways run where, and what each of them is told.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 
 use super::backplane::Shared;
+use crate::hex::hex;
 
 /// Between the ports of two replicas, so that a person reads the replica off the port.
 const STEP: u16 = 10;
@@ -158,10 +158,7 @@ impl Plan {
     /// Names what a pod template would be: two runs of one room with different settings are two versions of it.
     fn template_hash(&self) -> String {
         let text = serde_yaml::to_string(&self.cold).expect("settings can be written as YAML");
-        Sha256::digest(text).iter().take(5).fold(String::new(), |mut digits, byte| {
-            write!(digits, "{byte:02x}").expect("writing to a string cannot fail");
-            digits
-        })
+        hex(&Sha256::digest(text)[..5])
     }
 }
 
