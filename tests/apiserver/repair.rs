@@ -50,6 +50,34 @@ async fn every_edited_child_is_set_right_within_ten_seconds() {
 }
 
 #[tokio::test]
+async fn what_ours_cannot_stand_beside_is_taken_out_again() {
+    in_namespace("beside", async |world| {
+        world.apply("lobby", json!({})).await;
+        world.settled("lobby").await;
+        for (child, edit) in KEPT.into_iter().filter_map(|child| Some((child, unbearable(child)?))) {
+            let before = world.child(child, "lobby").await;
+            world.edit_child(child, "lobby", edit).await;
+            let right = |live: &DynamicObject| live.data["spec"] == before.data["spec"];
+            world.child_becomes(child, "lobby", "is set right", PROMISED, right).await;
+        }
+        world.settled("lobby").await;
+        only_its_own_was_written(world, "lobby");
+    })
+    .await;
+}
+
+/// An edit after which server-side apply of what we ask for is refused.
+fn unbearable(child: Child) -> Option<Value> {
+    match child.kind {
+        "Service" if child.name("").is_empty() => {
+            Some(json!({"spec": {"ports": [{"name": "ws", "port": 8080, "targetPort": "ws"}]}}))
+        }
+        "PodDisruptionBudget" => Some(json!({"spec": {"minAvailable": 1, "maxUnavailable": null}})),
+        _ => None,
+    }
+}
+
+#[tokio::test]
 async fn a_child_that_somebody_swaps_for_their_own_object_is_told_of_and_theirs_is_not_eaten() {
     in_namespace("swapped", async |world| {
         join_all(KEPT.iter().enumerate().map(async |(index, child)| is_swapped(world, *child, index).await)).await;

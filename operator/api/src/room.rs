@@ -84,6 +84,7 @@ use crate::{PING_INTERVAL_SECONDS, REPLICAS};
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = crate::schema::tidy)]
+#[schemars(transform = crate::schema::own_blocks_as_a_whole)]
 pub struct ChatRoomSpec {
     /// The gateway's image. Absent, or a part absent: as the operator was installed with; then an upgrade of the operator
     /// rolls the room.

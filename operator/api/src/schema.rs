@@ -47,6 +47,19 @@ pub(crate) fn tidy(schema: &mut Schema) {
     }
 }
 
+/// Makes each block of the spec one value for server-side apply: whoever applies a block owns the whole of it.
+///
+/// Where fields are owned one by one, a block that loses its last field becomes null, and the API server refuses null:
+/// `limits: {}` after `limits: {slowSeconds: 20}` would be an error. A union that somebody else applies would get both arms.
+pub(crate) fn own_blocks_as_a_whole(schema: &mut Schema) {
+    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
+    for block in properties.values_mut().filter_map(Value::as_object_mut) {
+        if block.get("type").is_some_and(|type_| type_ == "object") {
+            block.insert("x-kubernetes-map-type".to_owned(), "atomic".into());
+        }
+    }
+}
+
 /// Labels, annotations and the like: at most 64 strings of at most 4096 characters.
 pub(crate) fn string_map(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -114,6 +114,19 @@ fn no_field_of_ours_may_be_null_so_that_null_means_absent() {
 }
 
 #[test]
+fn every_block_belongs_to_one_applier_so_that_it_can_be_emptied() {
+    let shared: Vec<_> = all_fields()
+        .into_iter()
+        .filter(|(path, property)| {
+            path.matches('.').count() == 1 && path.starts_with("spec.") && property["type"] == "object"
+        })
+        .filter(|(_, property)| property["x-kubernetes-map-type"] != "atomic")
+        .map(|(path, _)| path)
+        .collect();
+    assert!(shared.is_empty(), "server-side apply could not empty {shared:?}");
+}
+
+#[test]
 fn the_numbers_of_the_schema_are_the_bounds() {
     let number = |path: &str| {
         let (_, property) = all_fields().into_iter().find(|(name, _)| name == path).unwrap();

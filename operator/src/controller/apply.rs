@@ -4,7 +4,7 @@ use crate::controller::Context;
 use crate::controller::errors::Error;
 use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
-use crate::controller::takeover::{Owner, Standing, may_delete, standing};
+use crate::controller::takeover::{self, Owner, Standing, may_delete, standing};
 use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::hex::hex;
@@ -18,6 +18,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tracing::info;
@@ -220,15 +221,37 @@ impl Hands<'_> {
             Some(live) => body.meta_mut().uid = live.uid(),
             None => body.meta_mut().resource_version = Some(OF_NO_OBJECT.to_owned()),
         }
-        let answer = self
-            .api::<K>()
-            .patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body))
-            .await
-            .map_err(failed_to("apply", K::KIND, &name))?;
+        let answer = match (self.send(&name, &body).await, live) {
+            (Err(kube::Error::Api(status)), Some(live)) if status.is_invalid() => {
+                self.take_back(wanted, live).await?;
+                self.send(&name, &body).await
+            }
+            (answer, _) => answer,
+        };
+        let answer = answer.map_err(failed_to("apply", K::KIND, &name))?;
         self.context.metrics.wrote(K::KIND, "apply");
         let remembered = Remembered::from_answer(answer.meta(), sent);
         self.context.memory.remember_child(self.names.uid(), K::KIND, &name, remembered);
         Ok(answer)
+    }
+
+    async fn send<K: Child>(&self, name: &str, body: &K) -> Result<K, kube::Error> {
+        self.api::<K>().patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(body)).await
+    }
+
+    /// Takes out of the object what others have put into it. Server-side apply leaves that alone, and what is ours may make no
+    /// sense beside it, such as a second port of the same name: then the API server refuses both, and nobody would put ours back.
+    async fn take_back<K: Child>(&self, wanted: &K, live: &K) -> Result<(), Error> {
+        let name = wanted.name_any();
+        let Some(back) = takeover::way_back(&to_json(live), &to_json(wanted)) else { return Ok(()) };
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match self.api::<K>().patch(&name, &parameters, &Patch::Merge(back)).await {
+            Ok(_) => self.context.metrics.wrote(K::KIND, "take_back"),
+            // It is what we ask for that cannot be, and the apply says why.
+            Err(kube::Error::Api(status)) if status.is_invalid() => {}
+            Err(error) => return Err(failed_to("take back", K::KIND, &name)(error)),
+        }
+        Ok(())
     }
 
     /// Creates the Secret if there is none. Whoever made the one that is there: it is used.
@@ -292,6 +315,10 @@ impl Hands<'_> {
     fn api<K: Child>(&self) -> Api<K> {
         Api::namespaced(self.context.client.clone(), self.names.namespace())
     }
+}
+
+fn to_json<K: Child>(object: &K) -> Value {
+    serde_json::to_value(object).expect("objects of the API can be written as JSON")
 }
 
 /// 256 bits.

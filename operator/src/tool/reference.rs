@@ -34,8 +34,8 @@ version that a cluster has. Each part has a table, and below it every field that
 
 - *Required* fields stand in **bold** in the tables. All others may be absent, and then mean what stands under \"when absent\".
 - A field that the schema gives a *default* is filled in when the room is stored. Every other absent field stays absent.
-- A *set* holds each value once. A *map* holds each key once, and appliers own its entries one by one. An *atomic* list belongs to
-  one applier as a whole.
+- A *set* holds each value once. A *map* holds each key once, and appliers own its entries one by one. An *atomic* list or
+  object belongs to one applier as a whole.
 - A *rule* is checked by the API server when the room is applied; its message is what `kubectl` prints.
 
 What each reason of a condition means, and what to do: [runbooks](runbooks/conditions.md).

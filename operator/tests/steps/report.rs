@@ -152,6 +152,16 @@ fn ready_says_why_a_pod_does_not_start() {
 }
 
 #[test]
+fn ready_speaks_of_others_only_where_there_are_some() {
+    let ready = |count| {
+        let status = after(json!({}), |observed| status(&mut observed.deployment).ready_replicas = Some(count));
+        condition(&status, "Ready").2.to_owned()
+    };
+    assert_eq!(ready(1), "1 of 2 gateways take clients: the others are not ready");
+    assert_eq!(ready(0), "0 of 2 gateways take clients: they are not ready");
+}
+
+#[test]
 fn ready_says_that_a_quota_is_in_the_way() {
     let status = after(json!({}), |observed| {
         one_not_ready(observed);
@@ -168,6 +178,19 @@ fn ready_says_that_a_quota_is_in_the_way() {
         message,
         format!("1 of 2 gateways take clients: pods cannot be created: exceeded quota: small {advice}")
     );
+}
+
+#[test]
+fn ready_says_that_somebody_has_paused_the_deployment() {
+    let status = after(json!({}), |observed| {
+        status(&mut observed.deployment).updated_replicas = Some(0);
+        observed.deployment.as_mut().unwrap().spec.as_mut().unwrap().paused = Some(true);
+    });
+    let why = "Deployment lobby is paused (kubectl rollout resume deployment lobby)";
+    let ready = format!("2 of 2 gateways take clients, but those of the new version cannot start: {why}");
+    assert_eq!(condition(&status, "Ready"), ("True", "RolloutBlocked", ready.as_str()));
+    let rolling = format!("0 of 2 gateways run the current version; in the way: {why}");
+    assert_eq!(condition(&status, "Reconciling"), ("True", "RollingOut", rolling.as_str()));
 }
 
 #[test]

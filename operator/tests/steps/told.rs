@@ -164,6 +164,12 @@ fn each_obstacle_comes_with_what_to_do() {
         (
             "",
             "Unschedulable",
+            "persistentvolumeclaim \"d\" not found",
+            "pod lobby-new: Unschedulable: persistentvolumeclaim \"d\" not found (make the claim, or take it out of spec.overrides)",
+        ),
+        (
+            "",
+            "Unschedulable",
             "0/3 nodes are available",
             "pod lobby-new: Unschedulable: 0/3 nodes are available (add nodes, or ask for less: spec.pod, and spec.rollout.maxSurge while gateways are replaced)",
         ),

@@ -34,7 +34,8 @@ pub(super) enum Kind {
 
 /// Why pods of a component do not start, or cannot even be created.
 pub(super) fn obstacle(component: Component, deployment: Option<&Deployment>, pods: &[PodReport]) -> Option<Obstacle> {
-    deployment.and_then(|deployment| refused(component, deployment)).or_else(|| most_frequent(component, pods))
+    let refused = deployment.and_then(|deployment| refused(component, deployment));
+    refused.or_else(|| most_frequent(component, pods)).or_else(|| held_up(deployment?))
 }
 
 /// Whether some pod cannot get an image.
@@ -53,6 +54,14 @@ fn refused(component: Component, deployment: &Deployment) -> Option<Obstacle> {
         _ => "",
     };
     Some(Obstacle { kind: Kind::Other, text: format!("pods cannot be created: {message}{advice}") })
+}
+
+/// A Deployment that somebody has paused: new pods are not even tried.
+fn held_up(deployment: &Deployment) -> Option<Obstacle> {
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let is_paused = deployment.spec.as_ref()?.paused == Some(true);
+    let text = || format!("Deployment {name} is paused (kubectl rollout resume deployment {name})");
+    is_paused.then(|| Obstacle { kind: Kind::Other, text: text() })
 }
 
 /// The most frequent reason, with the first pod by name that has it as an example: an order that does not change by itself.
@@ -100,6 +109,9 @@ fn advice(pod: &str, waiting: &Waiting) -> String {
     let what = match waiting.reason.as_str() {
         reason if IMAGE_REASONS.contains(&reason) => "check spec.image and spec.imagePullSecrets",
         "CreateContainerConfigError" => "make what is missing, or take it out of the room",
+        "Unschedulable" if waiting.message.contains("persistentvolumeclaim") => {
+            "make the claim, or take it out of spec.overrides"
+        }
         "Unschedulable" => {
             "add nodes, or ask for less: spec.pod, and spec.rollout.maxSurge while gateways are replaced"
         }

@@ -169,7 +169,11 @@ fn why_not_ready(found: &Found<'_>) -> (&'static str, String) {
         };
         return (reason, redis_ready.message.clone());
     }
-    let why = if gateways.is_rolling() { "new pods are starting" } else { "the others are not ready" };
+    let why = match gateways.ready {
+        _ if gateways.is_rolling() => "new pods are starting",
+        0 => "they are not ready",
+        _ => "the others are not ready",
+    };
     (in_motion, why.to_owned())
 }
 

@@ -50,13 +50,14 @@ fn said_of_absence(description: &str) -> Option<String> {
     Some(rest[..end].trim_end_matches('.').to_owned())
 }
 
-/// Bounds, and how a list is kept.
+/// Bounds, and how a list or an object is kept.
 pub(super) fn bounds(field: &Value) -> Vec<String> {
     let mut bounds = Vec::new();
     if let Some(kind) = field["x-kubernetes-list-type"].as_str() {
         let keys: Vec<_> = field["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().map(shown).collect();
         bounds.push(if keys.is_empty() { kind.to_owned() } else { format!("{kind} by {}", keys.join(", ")) });
     }
+    bounds.extend(field["x-kubernetes-map-type"].as_str().map(str::to_owned));
     bounds.extend(range(field));
     for inner in ["items", "additionalProperties"] {
         bounds.extend(range(&field[inner]).into_iter().map(|bound| format!("each {bound}")));
@@ -142,6 +143,7 @@ mod tests {
         assert_eq!(bounds(&json!({"minimum": 0.0, "maximum": 3600.0})), ["0 to 3600"]);
         assert_eq!(bounds(&json!({"minLength": 71, "maxLength": 71})), ["71 characters"]);
         assert_eq!(bounds(&json!({"minimum": 5})), ["at least 5"]);
+        assert_eq!(bounds(&json!({"type": "object", "x-kubernetes-map-type": "atomic"})), ["atomic"]);
     }
 
     #[test]
