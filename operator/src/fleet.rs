@@ -15,7 +15,7 @@ use crate::observed::{GatewayReport, Unreachable};
 use crate::scope::Scope;
 use chatroom_api::ChatRoom;
 use futures_util::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use rand::RngExt;
@@ -201,7 +201,7 @@ fn published(poll: &Poll, room: &RoomRef) -> Option<i64> {
     poll.rooms.get(room)?.status.as_ref()?.online
 }
 
-/// The gateway that runs in a pod, if it is one of ours and has an address.
+/// The gateway that runs in a pod, if it is one of ours, has an address and has started.
 fn gateway(pod: &Pod) -> Option<Gateway> {
     let room = pod.labels().get(keys::INSTANCE)?;
     if pod.labels().get(keys::NAME).map(String::as_str) != Some(Component::Gateway.program()) {
@@ -212,11 +212,21 @@ fn gateway(pod: &Pod) -> Option<Gateway> {
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return None;
     }
+    // A pod has its address before its containers: one that waits for an image has nobody who could answer.
+    if status.container_statuses.iter().flatten().any(is_yet_to_start) {
+        return None;
+    }
     Some(Gateway {
         room: ObjectRef::new(room).within(&pod.namespace()?),
         pod: pod.name_any(),
         address: status.pod_ip.as_deref()?.parse().ok()?,
     })
+}
+
+/// Whether it is the gateway's container, and Kubernetes says that it does not run.
+fn is_yet_to_start(container: &ContainerStatus) -> bool {
+    let waits = container.state.as_ref().is_some_and(|state| state.waiting.is_some());
+    container.name == crate::names::pod::CONTAINER && waits
 }
 
 #[cfg(test)]
@@ -279,6 +289,12 @@ mod tests {
         assert_eq!(gateway(&pod(|_| {})), Some(expected));
         assert_eq!(gateway(&pod(|pod| pod["status"]["podIP"] = Value::Null)), None);
         assert_eq!(gateway(&pod(|pod| pod["status"]["phase"] = json!("Failed"))), None);
+        let containers = |name: &str, state: Value| {
+            gateway(&pod(|pod| pod["status"]["containerStatuses"] = json!([{"name": name, "state": state}])))
+        };
+        assert_eq!(containers("gateway", json!({"waiting": {"reason": "ImagePullBackOff"}})), None);
+        assert!(containers("gateway", json!({"running": {}})).is_some());
+        assert!(containers("watcher", json!({"waiting": {"reason": "ImagePullBackOff"}})).is_some());
         let redis = |pod: &mut Value| pod["metadata"]["labels"]["app.kubernetes.io/name"] = json!("chatroom-redis");
         assert_eq!(gateway(&pod(redis)), None);
     }

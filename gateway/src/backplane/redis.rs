@@ -20,10 +20,12 @@ use std::time::Duration;
 
 use chatroom_settings::{RedisBackplane, RedisState, RedisStatus};
 use redis::Value;
+use tokio::time::Instant;
 
 use self::connect::Target;
 use self::link::Link;
 use self::scripts::{Call, Script};
+use self::trouble::Refusal;
 use super::{
     Answer, Backplane, BackplaneError, End, Entry, History, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest,
     RegisterAnswer, RegisterMode, RoomPosition, Sweep, bus, envelope,
@@ -74,8 +76,8 @@ pub struct Redis {
     keys: Keys,
     target: Target,
     link: Link,
-    /// What publishing and registering ran into last, until one of them succeeds.
-    trouble: Mutex<Option<String>>,
+    /// What publishing and registering ran into last, until one of them succeeds or nobody tries for a while.
+    trouble: Mutex<Option<Refusal>>,
 }
 
 impl fmt::Debug for Redis {
@@ -106,7 +108,7 @@ impl Redis {
         let answer = self.call(call).await;
         let trouble = match &answer {
             Ok(_) => None,
-            Err(BackplaneError::Unsuitable(message)) => Some(message.clone()),
+            Err(BackplaneError::Unsuitable(message)) => Some(Refusal::new(Instant::now(), message.clone())),
             // Tells nothing about room in Redis.
             Err(_) => return answer,
         };
@@ -140,7 +142,8 @@ impl Backplane for Redis {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.lock().expect("nobody panics while holding it").clone()
+        let refusal = self.trouble.lock().expect("nobody panics while holding it");
+        refusal.as_ref().and_then(|refusal| refusal.told(Instant::now())).map(str::to_owned)
     }
 
     fn missing_credential(&self) -> Option<&'static str> {

@@ -146,7 +146,7 @@ impl Hands<'_> {
             None => None,
         };
         self.ensure(&stores.services, service).await?;
-        let deployment = self.ensure(&stores.deployments, deployment).await?;
+        let deployment = Box::pin(self.ensure(&stores.deployments, deployment)).await?;
         match pod_disruption_budget {
             Some(budget) => drop(self.ensure(&stores.budgets, budget).await?),
             None => self.remove(&stores.budgets, &self.names.pod_disruption_budget()).await?,
@@ -172,7 +172,7 @@ impl Hands<'_> {
             self.create(&redis.secret).await?;
         }
         self.ensure(&stores.services, &redis.service).await?;
-        self.ensure(&stores.deployments, &redis.deployment).await
+        Box::pin(self.ensure(&stores.deployments, &redis.deployment)).await
     }
 
     /// Makes the object as wanted, unless it is: then no request is made.

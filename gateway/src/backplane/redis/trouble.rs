@@ -1,6 +1,9 @@
 //! Pure: what an error of Redis means for the room.
 
+use std::time::Duration;
+
 use redis::{ErrorKind, RedisError};
+use tokio::time::Instant;
 
 use crate::backplane::BackplaneError;
 
@@ -11,6 +14,28 @@ pub(super) enum When {
     Connecting,
     /// A command was sent.
     Sent,
+}
+
+/// So long a refusal is told. Leases pass a full Redis, so in a room where nobody comes in or speaks nothing else would ever
+/// take it back.
+const TOLD: Duration = Duration::from_secs(60);
+
+/// What a Redis that answers refused, and when.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    at: Instant,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(at: Instant, message: String) -> Self {
+        Self { at, message }
+    }
+
+    /// The refusal in words for people, as long as it is news.
+    pub(super) fn told(&self, now: Instant) -> Option<&str> {
+        (now.saturating_duration_since(self.at) < TOLD).then_some(&self.message)
+    }
 }
 
 /// Translates an error. `CredentialsRefused` names no file yet: whoever knows where the credential came from adds it.
@@ -55,4 +80,17 @@ fn words(error: &RedisError) -> String {
         return "Redis did not answer in time".into();
     }
     format!("Redis: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_nobody_met_again_is_forgotten_after_a_minute() {
+        let at = Instant::now();
+        let refusal = Refusal::new(at, "full".into());
+        assert_eq!(refusal.told(at + Duration::from_secs(59)), Some("full"));
+        assert_eq!(refusal.told(at + Duration::from_secs(60)), None);
+    }
 }
