@@ -43,6 +43,9 @@ pub struct PodReport {
     pub name: String,
     /// The value of its label `pod-template-hash`; empty when it has none.
     pub template_hash: String,
+    /// The stamp of the Redis password's restarts on its template; 0: none. See
+    /// [`CredentialStamp`](crate::decide::CredentialStamp).
+    pub redis_credential: u32,
     /// Whether its condition Ready is True.
     pub ready: bool,
     /// Whether it has a deletion timestamp.

@@ -57,6 +57,11 @@ fn report(pod: &Pod) -> PodReport {
     PodReport {
         name: pod.name_any(),
         template_hash: pod.labels().get(keys::TEMPLATE_HASH).cloned().unwrap_or_default(),
+        redis_credential: pod
+            .annotations()
+            .get(keys::REDIS_CREDENTIAL)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_default(),
         ready: conditions().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         waiting: waiting(pod),
@@ -123,7 +128,9 @@ mod tests {
 
     fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({
-            "metadata": {"name": "lobby-1", "labels": {"pod-template-hash": "abc"}},
+            "metadata": {
+                "name": "lobby-1", "labels": {"pod-template-hash": "abc"}, "annotations": {"chatroom.dev/redis-credential": "2"},
+            },
             "status": status,
         }))
         .unwrap()
@@ -140,6 +147,7 @@ mod tests {
         let expected = PodReport {
             name: "lobby-1".into(),
             template_hash: "abc".into(),
+            redis_credential: 2,
             ready: true,
             terminating: false,
             waiting: None,

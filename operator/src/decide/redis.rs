@@ -65,7 +65,7 @@ fn run(wanted: &EphemeralRedis, observed: &Observed) -> RedisDecision {
     let gateways = CredentialStamp::of(observed.deployment.as_ref());
     let redis = CredentialStamp::of(observed.redis.as_ref());
     let live = gateways.max(redis);
-    let restart = gateways == redis && is_password_refused(observed);
+    let restart = gateways == redis && is_password_refused(observed, live);
     let credential = if restart { CredentialStamp(live.0.saturating_add(1)) } else { live };
     let image = match observed.redis.as_ref() {
         Some(redis) if !restart => image_that_serves(redis).unwrap_or_else(|| wanted.image.clone()),
@@ -85,13 +85,19 @@ fn image_that_serves(redis: &Deployment) -> Option<ImageReference> {
 
 /// Whether gateways that were started under the current stamp have their password refused by a Redis that was, too.
 ///
-/// While anything is still rolling, a refusal may be an old pod's, and one restart would call for the next. Redis counts as
+/// Only theirs counts: after a restart the old ones still hold the old password, and would call for the next restart. A
+/// rollout that goes on meanwhile is no reason to wait, since it may wait for the password itself. Redis counts as
 /// available only some time after it became ready, which is longer than an answer of a gateway is kept.
-fn is_password_refused(observed: &Observed) -> bool {
-    let settled = observed.redis.as_ref().is_some_and(|redis| live::is_available(redis, 1))
-        && observed.deployment.as_ref().is_some_and(live::is_updated)
-        && templates_of_remaining_pods(observed).len() == 1;
-    settled && answers(observed).any(|status| !status.draining && names_password(&status.refused))
+fn is_password_refused(observed: &Observed, current: CredentialStamp) -> bool {
+    let is_current = |name: &str| {
+        observed.pods.iter().any(|pod| pod.name == name && !pod.terminating && pod.redis_credential == current.0)
+    };
+    let is_refused = |status: &GatewayStatus| !status.draining && names_password(&status.refused);
+    observed.redis.as_ref().is_some_and(|redis| live::is_available(redis, 1))
+        && observed
+            .gateways
+            .iter()
+            .any(|gateway| gateway.answer.as_ref().is_ok_and(is_refused) && is_current(&gateway.pod))
 }
 
 /// Whether some gateway may still use the room's own Redis, after the room got another one.
@@ -111,10 +117,6 @@ fn template_uses_own_redis(deployment: &Deployment) -> bool {
         // Unreadable settings: better keep a Redis too long than take it from under somebody.
         None => true,
     }
-}
-
-fn templates_of_remaining_pods(observed: &Observed) -> BTreeSet<&str> {
-    observed.pods.iter().filter(|pod| !pod.terminating).map(|pod| pod.template_hash.as_str()).collect()
 }
 
 fn answers(observed: &Observed) -> impl Iterator<Item = &GatewayStatus> {

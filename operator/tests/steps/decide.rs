@@ -97,20 +97,40 @@ fn a_refused_password_restarts_redis_and_gateways_once() {
 }
 
 #[test]
-fn a_refusal_counts_only_when_nothing_rolls() {
-    let unsettle: [fn(&mut Observed); 4] = [
+fn a_refusal_does_not_count_while_redis_itself_is_being_replaced() {
+    let replace: [fn(&mut Observed); 2] = [
         |observed| status(&mut observed.redis).available_replicas = Some(0),
-        |observed| status(&mut observed.deployment).updated_replicas = Some(1),
-        |observed| observed.pods.push(ready_pod("lobby-old", "old")),
         |observed| stamp(&mut observed.redis, "1"),
     ];
-    for (index, unsettle) in unsettle.into_iter().enumerate() {
+    for (index, replace) in replace.into_iter().enumerate() {
         let mut observed = settled(&ephemeral());
         refused(&mut observed);
-        unsettle(&mut observed);
+        replace(&mut observed);
         let stamped = decided_before(&observed);
         assert_eq!(run(&observed).credential, stamped, "case {index}");
     }
+}
+
+#[test]
+fn a_rollout_that_waits_for_the_password_is_no_reason_to_wait_with_the_restart() {
+    let mut observed = settled(&ephemeral());
+    refused(&mut observed);
+    status(&mut observed.deployment).updated_replicas = Some(1);
+    observed.pods.push(ready_pod("lobby-old", "old"));
+    assert_eq!(run(&observed).credential, 1);
+}
+
+#[test]
+fn the_refusal_of_a_gateway_from_before_the_restart_does_not_call_for_another() {
+    let mut observed = settled(&ephemeral());
+    refused(&mut observed);
+    stamp(&mut observed.deployment, "1");
+    stamp(&mut observed.redis, "1");
+    assert_eq!(run(&observed).credential, 1);
+    for pod in &mut observed.pods {
+        pod.redis_credential = 1;
+    }
+    assert_eq!(run(&observed).credential, 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which of the things that a watch reports are worth a reconcile. Pure.
 
 use crate::controller::skip::Fingerprint;
+use crate::names::keys;
 use chatroom_api::ChatRoom;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -103,7 +104,9 @@ pub(super) fn deployment_changed(deployment: &Deployment) -> Option<u64> {
 /// Keeps of a pod what is read here; a cluster has many, and their specs are long.
 pub(super) fn strip(pod: &mut Pod) {
     pod.metadata.managed_fields = None;
-    pod.metadata.annotations = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.retain(|key, _| key == keys::REDIS_CREDENTIAL);
+    }
     if let Some(spec) = &mut pod.spec {
         spec.volumes = None;
         spec.init_containers = None;
