@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 
-use chatroom_tests::wait::{SOON, until};
+use chatroom_tests::wait::until;
 use chatroom_tests::world::{A_ROLLOUT, Processes, World, in_words};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -164,7 +164,7 @@ async fn end(world: &World, act: Act, room: &str) -> String {
         .await;
     }
     // The last words of the status come with the answers of the gateways.
-    let status = until("the room has settled", SOON, async || {
+    let status = until("the room has settled", A_ROLLOUT, async || {
         let status = world.rooms().get(room).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let all = [status.observed_generation.is_some(), status.draining_replicas == Some(0), status.online.is_some()];
         let connected = status.conditions.iter().any(|own| own.reason == "Connected");

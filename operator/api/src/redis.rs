@@ -48,8 +48,8 @@ pub struct EphemeralRedis {
 pub struct ExternalRedis {
     /// How that Redis is built. Absent: `Standalone`, one address that always leads to the writable server, as a single
     /// Redis or a managed service with failover has it.
-    #[serde(default)]
-    pub topology: Topology,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
     /// The Secret key that holds the URL: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS with a
     /// certificate of a public authority.
     ///

@@ -51,6 +51,7 @@ pub(crate) fn tidy(schema: &mut Schema) {
 ///
 /// Where fields are owned one by one, a block that loses its last field becomes null, and the API server refuses null:
 /// `limits: {}` after `limits: {slowSeconds: 20}` would be an error. A union that somebody else applies would get both arms.
+/// Nothing in a block may have a default in the schema: applied once more, such a block would count as changed.
 pub(crate) fn own_blocks_as_a_whole(schema: &mut Schema) {
     let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
     for block in properties.values_mut().filter_map(Value::as_object_mut) {

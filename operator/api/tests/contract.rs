@@ -66,7 +66,6 @@ fn only_scalars_that_are_the_apis_for_ever_have_a_default() {
     let defaults: Vec<_> = with_default.map(|(path, property)| (path, property["default"].clone())).collect();
     let expected = [
         ("spec.path", json!("/")),
-        ("spec.redis.external.topology", json!("Standalone")),
         ("spec.replicas", json!(2)),
         ("spec.suspend", json!(false)),
         ("spec.webClient", json!(false)),

@@ -221,10 +221,10 @@ impl Hands<'_> {
             Some(live) => body.meta_mut().uid = live.uid(),
             None => body.meta_mut().resource_version = Some(OF_NO_OBJECT.to_owned()),
         }
-        let answer = match (self.send(&name, &body).await, live) {
+        let answer = match (Box::pin(self.send(&name, &body)).await, live) {
             (Err(kube::Error::Api(status)), Some(live)) if status.is_invalid() => {
-                self.take_back(wanted, live).await?;
-                self.send(&name, &body).await
+                Box::pin(self.take_back(wanted, live)).await?;
+                Box::pin(self.send(&name, &body)).await
             }
             (answer, _) => answer,
         };

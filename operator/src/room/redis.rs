@@ -106,7 +106,7 @@ fn two_thirds(limit: u64) -> u64 {
 
 impl ExternalRedis {
     fn parse(redis: api::ExternalRedis) -> Result<Self, Invalid> {
-        let api::ExternalRedis { topology: api::Topology::Standalone, url_secret_ref, key_prefix } = redis;
+        let api::ExternalRedis { topology: None | Some(api::Topology::Standalone), url_secret_ref, key_prefix } = redis;
         if url_secret_ref.name.is_empty() {
             return Err(Violation::new("spec.redis.external.urlSecretRef.name", "must name a Secret").into());
         }
