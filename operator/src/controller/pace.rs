@@ -25,7 +25,9 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         if of_the_spec.iter().any(|reason| has_reason(condition::STALLED, reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING) {
         MOVING
-    } else if is(condition::READY) && is(condition::REDIS_READY) {
+    } else if is(condition::READY) && has_reason(condition::REDIS_READY, condition::redis_ready::CONNECTED) {
+        // Not merely True: connections may hold although the password is gone, and a Secret that was made a moment before it
+        // was deleted is not made again at once.
         AT_REST
     } else if has_reason(condition::READY, condition::ready::SUSPENDED) {
         // Nobody is there to be waited for.
@@ -85,28 +87,40 @@ mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-    fn status(conditions: &[(&str, &str)]) -> ChatRoomStatus {
-        let condition = |(type_, status): &(&str, &str)| Condition {
+    fn seconds(conditions: &[(&str, &str, &str)], luck: f64) -> u64 {
+        let condition = |(type_, status, reason): &(&str, &str, &str)| Condition {
             type_: (*type_).to_owned(),
             status: (*status).to_owned(),
-            reason: "Any".to_owned(),
+            reason: (*reason).to_owned(),
             message: String::new(),
             observed_generation: None,
             last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
         };
-        ChatRoomStatus { conditions: conditions.iter().map(condition).collect(), ..ChatRoomStatus::default() }
+        let conditions = conditions.iter().map(condition).collect();
+        next_look(&ChatRoomStatus { conditions, ..ChatRoomStatus::default() }, luck).as_secs()
     }
 
-    fn seconds(conditions: &[(&str, &str)]) -> u64 {
-        next_look(&status(conditions), 0.5).as_secs()
-    }
+    const READY: (&str, &str, &str) = ("Ready", "True", "AllReplicasReady");
+    const SETTLED: (&str, &str, &str) = ("Reconciling", "False", "Settled");
+    const CONNECTED: (&str, &str, &str) = ("RedisReady", "True", "Connected");
 
     #[test]
     fn what_moves_is_looked_at_often_and_what_rests_seldom() {
-        assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "True"), ("RedisReady", "True")]), 2);
-        assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "True")]), 300);
-        assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "Unknown")]), 20);
-        assert_eq!(seconds(&[("Ready", "False"), ("Reconciling", "True"), ("Stalled", "True")]), 20);
+        assert_eq!(seconds(&[READY, ("Reconciling", "True", "RollingOut"), CONNECTED], 0.5), 2);
+        assert_eq!(seconds(&[READY, SETTLED, CONNECTED], 0.5), 300);
+        assert_eq!(seconds(&[READY, SETTLED, ("RedisReady", "Unknown", "NoGateways")], 0.5), 20);
+        let hopeless = ("Ready", "False", "ApplyFailed");
+        assert_eq!(seconds(&[hopeless, ("Reconciling", "True", "Any"), ("Stalled", "True", "Denied")], 0.5), 20);
+        assert_eq!(seconds(&[hopeless, ("Stalled", "True", "InvalidSpec")], 0.5), 300);
+        assert_eq!(
+            seconds(&[("Ready", "False", "Suspended"), SETTLED, ("RedisReady", "Unknown", "NoGateways")], 0.5),
+            300
+        );
+    }
+
+    #[test]
+    fn a_password_that_is_gone_is_looked_after_although_every_connection_holds() {
+        assert_eq!(seconds(&[READY, SETTLED, ("RedisReady", "True", "SecretNotFound")], 0.5), 20);
     }
 
     fn waits(category: Category) -> Vec<u128> {
@@ -136,8 +150,7 @@ mod tests {
 
     #[test]
     fn luck_spreads_by_a_tenth() {
-        let rest = status(&[("Ready", "True"), ("RedisReady", "True")]);
-        assert_eq!(next_look(&rest, 0.0).as_secs(), 270);
-        assert_eq!(next_look(&rest, 1.0).as_secs(), 330);
+        let rest = [READY, CONNECTED];
+        assert_eq!([0.0, 1.0].map(|luck| seconds(&rest, luck)), [270, 330]);
     }
 }
