@@ -14,6 +14,7 @@ pub mod skip;
 pub mod takeover;
 pub mod validate;
 pub mod watches;
+pub mod way_back;
 
 use crate::annotations::Annotations;
 use crate::controller::apply::{Attempt, apply};

@@ -62,6 +62,12 @@ const RULES: &[Rule] = &[
     // operator: the steps without hands
     Rule { room: "operator/src/controller/validate", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/controller/report", may_not_know: &[HANDS, CLUSTER, HTTP] },
+    Rule { room: "operator/src/controller/pace", may_not_know: &[HANDS, CLUSTER, HTTP] },
+    // It names rooms as the controller does, and that is a value.
+    Rule { room: "operator/src/controller/takeover", may_not_know: &[HANDS, HTTP, &["kube::Client", "kube::Api"]] },
+    Rule { room: "operator/src/controller/way_back", may_not_know: &[HANDS, CLUSTER, HTTP] },
+    Rule { room: "operator/src/controller/notices", may_not_know: &[HANDS, CLUSTER, HTTP] },
+    Rule { room: "operator/src/annotations", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/decide", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/desired", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/room", may_not_know: &[HANDS, CLUSTER, HTTP] },

@@ -4,7 +4,8 @@ use crate::controller::Context;
 use crate::controller::errors::Error;
 use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
-use crate::controller::takeover::{self, Owner, Standing, may_delete, standing};
+use crate::controller::takeover::{Owner, Standing, may_delete, standing};
+use crate::controller::way_back::way_back;
 use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::hex::hex;
@@ -243,7 +244,7 @@ impl Hands<'_> {
     /// sense beside it, such as a second port of the same name: then the API server refuses both, and nobody would put ours back.
     async fn take_back<K: Child>(&self, wanted: &K, live: &K) -> Result<(), Error> {
         let name = wanted.name_any();
-        let Some(back) = takeover::way_back(&to_json(live), &to_json(wanted)) else { return Ok(()) };
+        let Some(back) = way_back(&to_json(live), &to_json(wanted)) else { return Ok(()) };
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         match self.api::<K>().patch(&name, &parameters, &Patch::Merge(back)).await {
             Ok(_) => self.context.metrics.wrote(K::KIND, "take_back"),
