@@ -20,6 +20,7 @@ pub use identity::{Identity, RoomName};
 pub use image::{Image, ImageReference};
 pub use invalid::{Invalid, Violation};
 pub(crate) use invalid::{Problems, bounded};
+pub(crate) use labels::is_dns_label;
 pub use overrides::Overrides;
 pub use placement::Placement;
 pub use pod::{Logging, Pod, Resources};

@@ -1,5 +1,6 @@
 //! Where the operator looks after rooms: in the whole cluster, or in one namespace of a list.
 
+use crate::room::is_dns_label;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ impl Scope {
     /// When an entry cannot be the name of a namespace.
     pub fn of_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, String> {
         let names: BTreeSet<_> = names.into_iter().map(str::trim).filter(|name| !name.is_empty()).collect();
-        if let Some(wrong) = names.iter().find(|name| !is_label(name)) {
+        if let Some(wrong) = names.iter().find(|name| name.len() > LONGEST_NAME || !is_dns_label(name)) {
             return Err(format!(
                 "{wrong:?} is not the name of a namespace: at most {LONGEST_NAME} lower case letters, digits and '-', with \
                  neither end a '-'; to watch the whole cluster, name none"
@@ -66,15 +67,6 @@ impl fmt::Display for Scope {
             Self::Namespace(name) => write!(f, "namespace {name}"),
         }
     }
-}
-
-/// A DNS label, as RFC 1123 has it.
-fn is_label(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=LONGEST_NAME).contains(&name.len())
-        && name.chars().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 #[cfg(test)]

@@ -79,8 +79,11 @@ pub(crate) fn object_name(field: &str, kind: &str, name: &str) -> Result<(), Vio
 }
 
 fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// A label of RFC 1123, of any length: what may stand between two dots of a DNS name.
+pub(crate) fn is_dns_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_label =
-        |label: &str| !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-');
-    text.len() <= 253 && text.split('.').all(is_label)
+    !text.is_empty() && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
