@@ -1,20 +1,10 @@
 //! When nothing changed nothing is asked; when something did, exactly that is written.
 
-use crate::support::{ApiServer, Operator, Request, key, lobby};
+use crate::support::{ApiServer, Operator, ROOMS, Request, key, lobby, settled};
 use serde_json::{Value, json};
-
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
 fn lines(requests: &[Request]) -> Vec<String> {
     requests.iter().filter(|request| !request.is_event()).map(Request::line).collect()
-}
-
-async fn settled(spec: &Value) -> (ApiServer, Operator) {
-    let api = ApiServer::new();
-    api.put(ROOMS, lobby(spec));
-    let mut operator = Operator::begins(&api);
-    operator.settles().await;
-    (api, operator)
 }
 
 /// As the controllers of Kubernetes would report two pods of two that are up.

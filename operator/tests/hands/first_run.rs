@@ -1,9 +1,7 @@
 //! What the first reconcile of a room asks of the API server.
 
-use crate::support::{ApiServer, Operator, Request, key, lobby};
+use crate::support::{ApiServer, Operator, ROOMS, Request, key, lobby};
 use serde_json::json;
-
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
 /// Writes but events, in order.
 fn writes(requests: &[Request]) -> Vec<String> {

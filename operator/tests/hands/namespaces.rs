@@ -1,13 +1,12 @@
 //! The whole program on a list of namespaces, without any right outside of them.
 
 use crate::program::Program;
-use crate::support::{ApiServer, Request, key_in, lobby};
+use crate::support::{ApiServer, ROOMS, Request, key_in, lobby};
 use chatroom_operator::scope::Scope;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 const DEPLOYMENTS: &str = "apis/apps/v1/deployments";
 
 fn team_a_and_b() -> Vec<Scope> {

@@ -1,10 +1,8 @@
 //! Objects that stand in the place of ours.
 
-use crate::support::{ApiServer, Key, Operator, Request, key, lobby};
+use crate::support::{ApiServer, Key, Operator, ROOMS, Request, key, lobby};
 use chatroom_operator::controller::errors::Category;
 use serde_json::{Value, json};
-
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
 fn service(metadata: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 5432}]}})

@@ -1,20 +1,11 @@
 //! What people do to a room without changing what it is: suspend it, pause it, restart it.
 
-use crate::support::{ApiServer, Operator, Request, key, lobby};
+use crate::support::{ApiServer, Operator, ROOMS, Request, key, settled};
 use chatroom_settings::GatewayStatus;
 use serde_json::{Value, json};
 
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 const DEPLOYMENTS: &str = "apis/apps/v1/deployments";
 const STATUS: &str = "PATCH /apis/chatroom.dev/v1alpha1/namespaces/chat/chatrooms/lobby/status";
-
-async fn settled(spec: &Value) -> (ApiServer, Operator) {
-    let api = ApiServer::new();
-    api.put(ROOMS, lobby(spec));
-    let mut operator = Operator::begins(&api);
-    operator.settles().await;
-    (api, operator)
-}
 
 fn writes(requests: &[Request]) -> Vec<String> {
     requests.iter().filter(|request| request.is_write() && !request.is_event()).map(Request::line).collect()

@@ -1,6 +1,6 @@
 //! The whole program against the API server in memory: its watches, its probes, its end.
 
-use crate::support::{ApiServer, Request, defaults, key, lobby};
+use crate::support::{ApiServer, ROOMS, Request, defaults, key, lobby};
 use chatroom_operator::app::{self, Parts};
 use chatroom_operator::scope::Scope;
 use http_body_util::{BodyExt, Empty};
@@ -11,8 +11,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
 pub(crate) struct Program {
     address: SocketAddr,

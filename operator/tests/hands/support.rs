@@ -10,6 +10,9 @@ pub(crate) use operator::Operator;
 use chatroom_operator::room::Defaults;
 use serde_json::{Value, json};
 
+/// Where rooms are.
+pub(crate) const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
+
 /// The namespace of all rooms here.
 pub(crate) const NAMESPACE: &str = "chat";
 
@@ -25,4 +28,13 @@ pub(crate) fn lobby(spec: &Value) -> Value {
         "metadata": {"name": "lobby", "namespace": NAMESPACE},
         "spec": spec,
     })
+}
+
+/// A room of this spec that has been brought about, as far as that goes without pods.
+pub(crate) async fn settled(spec: &Value) -> (ApiServer, Operator) {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(spec));
+    let mut operator = Operator::begins(&api);
+    operator.settles().await;
+    (api, operator)
 }

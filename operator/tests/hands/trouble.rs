@@ -1,11 +1,9 @@
 //! An API server that refuses, fails, or goes silent in the middle.
 
-use crate::support::{ApiServer, Operator, Request, key, lobby};
+use crate::support::{ApiServer, Operator, ROOMS, Request, key, lobby};
 use chatroom_operator::controller::errors::Category;
 use chatroom_settings::GatewayStatus;
 use serde_json::{Value, json};
-
-const ROOMS: &str = "apis/chatroom.dev/v1alpha1/chatrooms";
 
 fn is_deployment_write(request: &Request) -> bool {
     request.method == "PATCH" && request.path.ends_with("/deployments/lobby")
