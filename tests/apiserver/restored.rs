@@ -39,7 +39,7 @@ async fn children_that_a_restore_brought_back_without_their_owner_are_adopted_an
 }
 
 #[tokio::test]
-async fn a_child_that_loses_its_owner_gets_it_back_within_ten_seconds() {
+async fn a_child_that_loses_its_owner_gets_it_back_as_soon_as_promised() {
     in_namespace("ownerless", async |world| {
         world.apply("lobby", json!({})).await;
         let room = world.settled("lobby").await;

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatroom_api::{ChatRoom, ChatRoomStatus, condition};
 use chatroom_operator::conditions::find;
@@ -204,11 +204,14 @@ impl World {
         deadline: Duration,
         holds: impl Fn(&DynamicObject) -> bool,
     ) -> DynamicObject {
-        until(&format!("{} {what}", child.called(room)), deadline, async || {
+        let (what, began) = (format!("{} {what}", child.called(room)), Instant::now());
+        let live = until(&what, deadline, async || {
             let live = self.of_kind(child).get(&child.name(room)).await.map_err(|error| error.to_string())?;
             if holds(&live) { Ok(live) } else { Err(serde_json::to_string(&live).unwrap_or_default()) }
         })
-        .await
+        .await;
+        eprintln!("{what} after {:.1} s", began.elapsed().as_secs_f64());
+        live
     }
 
     /// Waits until another object than `before` is the room's child, as it is promised after `before` went.
