@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# packages.sh: looks whether the system packages are there that a cluster and the images need. Installs what is missing
-# when CI=true or YES=1 says so; else prints the one command that would, and stops.
+# packages.sh [tests]: looks whether the system packages are there that a cluster and the images need, or the tests as well.
+# Installs what is missing when CI=true or YES=1 says so; else prints the one command that would, and stops.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . deploy/scripts/cluster.sh
@@ -12,10 +12,12 @@ need() { # need COMMAND PACKAGE
 road=$(image_road)
 cluster=$(cluster_kind)
 need cc gcc
-need python3 python3
-need pip3 python3-pip
-# Without venv chart.sh leaves its scan for unsafe settings out, which it should not where somebody says that it may be installed.
-if may_install && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing="$missing python3-venv"; fi
+if [ "${1:-}" = tests ]; then
+  need python3 python3
+  need pip3 python3-pip
+  # Without venv chart.sh leaves its scan for unsafe settings out, which it should not where somebody says that it may be installed.
+  if may_install && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing="$missing python3-venv"; fi
+fi
 if [ "$road" = packed ]; then need redis-server redis-server; fi
 if [ "$(uname -sm)" = "Linux x86_64" ]; then
   need npm npm

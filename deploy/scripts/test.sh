@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-deploy/scripts/packages.sh
+deploy/scripts/packages.sh tests
 deploy/scripts/tools.sh
 deploy/scripts/check.sh
 
