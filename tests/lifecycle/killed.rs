@@ -167,8 +167,9 @@ async fn end(world: &World, act: Act, room: &str) -> String {
     let status = until("the room has settled", A_ROLLOUT, async || {
         let status = world.rooms().get(room).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
         let all = [status.observed_generation.is_some(), status.draining_replicas == Some(0), status.online.is_some()];
-        let connected = status.conditions.iter().any(|own| own.reason == "Connected");
-        if all == [true; 3] && connected { Ok(status) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
+        let last_words = ["Settled", "Connected", "AllGateways"];
+        let said = last_words.iter().all(|word| status.conditions.iter().any(|own| own.reason == *word));
+        if all == [true; 3] && said { Ok(status) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
     })
     .await;
     let mut told = children(world, room).await;
