@@ -7,6 +7,7 @@ pub mod app;
 pub mod backplane;
 pub mod cli;
 pub mod delivery;
+pub mod dialect;
 pub mod http;
 pub mod hub;
 pub mod id;
