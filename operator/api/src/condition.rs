@@ -142,6 +142,19 @@ conditions! {
         NO_GATEWAYS = "NoGateways" ("Unknown");
     }
 
+    /// Whether the gateways take pushes from other programs. Clients are served either way, so Ready does not depend on it.
+    PUSH_READY = "PushReady", push_ready {
+        /// All gateways that answer have a push key.
+        ACCEPTING = "Accepting" ("True");
+        /// The Secret with the push keys, or its key `keys`, is missing: pushes are answered with 503. Somebody has to make the
+        /// Secret that the room names; one of the room's own the operator makes.
+        KEYS_NOT_FOUND = "KeysNotFound" ("False");
+        /// There are gateways, and none of them answers the operator.
+        GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");
+        /// There is no gateway that could be asked.
+        NO_GATEWAYS = "NoGateways" ("Unknown");
+    }
+
     /// Every gateway runs the current hot settings: `limits`, `allowedOrigins`, `logging.filter`. False while a change of them is
     /// on its way, which takes about 90 s and restarts nothing.
     SETTINGS_CURRENT = "SettingsCurrent", settings_current {

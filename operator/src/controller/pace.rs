@@ -25,6 +25,8 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
+    } else if is(condition::PUSH_READY, "False") {
+        WAITING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
         AT_REST
     } else if find(condition::READY).is_some_and(|ready| ready.reason == condition::ready::SUSPENDED) {
@@ -107,6 +109,7 @@ mod tests {
         assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "True")]), 300);
         assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "Unknown")]), 20);
         assert_eq!(seconds(&[("Ready", "False"), ("Reconciling", "True"), ("Stalled", "True")]), 20);
+        assert_eq!(seconds(&[("Ready", "True"), ("RedisReady", "True"), ("PushReady", "False")]), 20);
     }
 
     fn waits(category: Category) -> Vec<u128> {
