@@ -23,6 +23,7 @@ pub fn cold(room: &Room, backplane: Backplane) -> Cold {
             online_suffix: room.clients.online_suffix.clone(),
         },
         ping_interval_seconds: room.clients.ping_interval_seconds,
+        push: settings::Push::default(),
         backplane,
         drain: settings::Drain { timeout_seconds: room.drain.timeout_seconds },
         log_format: match room.logging.format {

@@ -209,7 +209,7 @@ fn redis_directory() -> PathBuf {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use chatroom_settings::{Broadcast, Drain, Limits, RedisBackplane, RoomIdentity};
+    use chatroom_settings::{Broadcast, Drain, Limits, Push, RedisBackplane, RoomIdentity};
 
     use super::*;
 
@@ -220,6 +220,7 @@ pub(super) mod tests {
             web_client: true,
             broadcast: Broadcast { exclude_sender: true, online_suffix: None },
             ping_interval_seconds: 25,
+            push: Push::default(),
             backplane: Backplane::Redis(RedisBackplane {
                 key_prefix: "cr1:{local-lobby}:".into(),
                 address: Some("lobby-redis.default.svc:6379".into()),
