@@ -192,6 +192,7 @@ mod tests {
         let limits = |max_message_bytes| Limits {
             max_connections_per_pod: 1,
             max_message_bytes,
+            max_pending_bytes: 65_536,
             slow_seconds: 1,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,

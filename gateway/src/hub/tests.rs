@@ -22,6 +22,7 @@ fn hub_that(broadcast: &Broadcast) -> Arc<Hub> {
     let limits = Limits {
         max_connections_per_pod: 10,
         max_message_bytes: 64 * 1024,
+        max_pending_bytes: 65_536,
         slow_seconds: 10,
         idle_timeout_seconds: None,
         max_connection_age_seconds: None,

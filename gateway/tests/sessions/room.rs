@@ -43,6 +43,7 @@ impl Default for Setup {
             limits: Limits {
                 max_connections_per_pod: 100,
                 max_message_bytes: 65_536,
+                max_pending_bytes: 65_536,
                 slow_seconds: 60,
                 idle_timeout_seconds: None,
                 max_connection_age_seconds: None,

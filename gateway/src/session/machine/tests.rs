@@ -10,6 +10,7 @@ fn limits() -> Limits {
     Limits {
         max_connections_per_pod: 10,
         max_message_bytes: 1000,
+        max_pending_bytes: 65_536,
         slow_seconds: 10,
         idle_timeout_seconds: None,
         max_connection_age_seconds: None,
