@@ -149,6 +149,9 @@ conditions! {
         /// The Secret with the push keys, or its key `keys`, is missing: pushes are answered with 503. Somebody has to make the
         /// Secret that the room names; one of the room's own the operator makes.
         KEYS_NOT_FOUND = "KeysNotFound" ("False");
+        /// A line of the Secret is no push key: it is shorter than 16 characters, or holds others than visible ones of ASCII. The
+        /// other lines count. Somebody has to put the Secret right.
+        KEYS_REFUSED = "KeysRefused" ("False");
         /// There are gateways, and none of them answers the operator.
         GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");
         /// There is no gateway that could be asked.

@@ -143,7 +143,9 @@ fn troubles(status: &ChatRoomStatus) -> BTreeMap<&str, &str> {
         condition::REDIS_READY => {
             [redis_ready::SECRET_NOT_FOUND, redis_ready::CREDENTIALS_REFUSED].contains(&found.reason.as_str())
         }
-        condition::PUSH_READY => found.reason == push_ready::KEYS_NOT_FOUND,
+        condition::PUSH_READY => {
+            [push_ready::KEYS_NOT_FOUND, push_ready::KEYS_REFUSED].contains(&found.reason.as_str())
+        }
         condition::SETTINGS_CURRENT => found.reason == settings_current::SETTINGS_REFUSED,
         _ => false,
     };
@@ -210,6 +212,22 @@ mod tests {
         assert_eq!(reasons(&of_deeds(&deeds, &room(), &Observed::default())), [("Created", false)]);
         let observed = Observed { redis: Some(Default::default()), ..Observed::default() };
         assert_eq!(reasons(&of_deeds(&deeds, &room(), &observed)), [("RedisCredentialRecreated", true)]);
+    }
+
+    #[test]
+    fn push_keys_that_had_to_be_made_up_again_are_a_warning_and_those_of_an_upgrade_are_not() {
+        let deeds = [deed(Done::Created, "Secret", "lobby-push")];
+        let of = |deployment| {
+            let observed =
+                Observed { deployment: Some(deployment), redis: Some(Default::default()), ..Observed::default() };
+            of_deeds(&deeds, &room(), &observed)
+        };
+        assert_eq!(reasons(&of(Default::default())), [("Created", false)]);
+        let pod = json!({"containers": [], "volumes": [{"name": "push", "secret": {"secretName": "lobby-push"}}]});
+        let spec = json!({"selector": {}, "template": {"spec": pod}});
+        let told = of(serde_json::from_value(json!({"spec": spec})).unwrap());
+        assert_eq!(reasons(&told), [("PushKeysRecreated", true)]);
+        assert!(told[0].note.contains("restart what pushes"), "{}", told[0].note);
     }
 
     fn stalled_by(reason: &str) -> ChatRoomStatus {

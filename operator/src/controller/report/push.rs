@@ -5,7 +5,7 @@ use chatroom_settings::names::files;
 
 use super::{Plan, nobody_answers};
 use crate::conditions::Judgement;
-use crate::decide::push::misses_keys;
+use crate::decide::push::{misses_keys, refuses_keys};
 use crate::desired::push_secret;
 use crate::observed::Observed;
 
@@ -16,25 +16,37 @@ pub(super) fn push_ready(plan: Option<&Plan>, observed: &Observed) -> Judgement 
         return nobody_answers(observed, reason::GATEWAYS_UNREACHABLE, reason::NO_GATEWAYS);
     }
     let without = answers.iter().filter(|status| misses_keys(status)).count();
-    if without == 0 {
-        return Judgement::yes(reason::ACCEPTING, "all gateways that answer have a push key");
+    if without > 0 {
+        let message =
+            format!("{without} of {} gateways: {}; pushes to them are answered with 503", answers.len(), missing(plan));
+        return Judgement::no(reason::KEYS_NOT_FOUND, message);
     }
-    let counted = format!("{without} of {} gateways", answers.len());
-    let why = match plan {
-        None => "the push keys are missing".to_owned(),
-        Some(Plan { names, room, .. }) => {
-            let (secret, key) = (push_secret::name(names, room), files::PUSH_KEYS);
-            match room.push.secret_name {
-                Some(_) => format!(
-                    "there is no Secret {secret} with the key {key} (once it is there, gateways find it within about 90 \
-                     seconds)"
-                ),
-                None => format!(
-                    "they do not find the key {key} of Secret {secret}, which has been made (it takes about 90 seconds; if the \
-                     Secret is there without that key, delete it)"
-                ),
-            }
-        }
-    };
-    Judgement::no(reason::KEYS_NOT_FOUND, format!("{counted}: {why}; pushes to them are answered with 503"))
+    let refusing = answers.iter().filter(|status| refuses_keys(status)).count();
+    if refusing > 0 {
+        let secret = plan.map(|plan| format!(" of Secret {}", push_secret::name(&plan.names, &plan.room)));
+        let message = format!(
+            "{refusing} of {} gateways: a line under {}{} is no push key, which has at least 16 visible characters of ASCII; the \
+             other lines count",
+            answers.len(),
+            files::PUSH_KEYS,
+            secret.unwrap_or_default()
+        );
+        return Judgement::no(reason::KEYS_REFUSED, message);
+    }
+    Judgement::yes(reason::ACCEPTING, "all gateways that answer have a push key")
+}
+
+/// What has to be made, and by whom.
+fn missing(plan: Option<&Plan>) -> String {
+    let Some(Plan { names, room, .. }) = plan else { return "the push keys are missing".to_owned() };
+    let (secret, key) = (push_secret::name(names, room), files::PUSH_KEYS);
+    match room.push.secret_name {
+        Some(_) => format!(
+            "there is no Secret {secret} with the key {key} (once it is there, gateways find it within about 90 seconds)"
+        ),
+        None => format!(
+            "they do not find the key {key} of Secret {secret}, which has been made (it takes about 90 seconds; if the Secret is \
+             there without that key, delete it)"
+        ),
+    }
 }

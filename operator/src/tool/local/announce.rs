@@ -88,13 +88,13 @@ mod tests {
     fn programs_get_one_line_with_everything_to_connect() {
         let mut plan = plan(wishes(&Shared::OwnServer));
         plan.replicas.truncate(2);
-        let keys = PushKeys::parse("new\nold").unwrap();
+        let keys = PushKeys::parse("the-new-key-0123\nthe-old-key-0123").unwrap();
         let expected = concat!(
             r#"{"room":"lobby","replicas":["#,
             r#"{"url":"ws://127.0.0.1:8080/chat","pushURL":"http://127.0.0.1:8081/push","#,
             r#""internalURL":"http://127.0.0.1:8082","pid":11},"#,
             r#"{"url":"ws://127.0.0.1:8090/chat","pushURL":"http://127.0.0.1:8091/push","#,
-            r#""internalURL":"http://127.0.0.1:8092","pid":12}],"push":{"keys":["new","old"]}}"#,
+            r#""internalURL":"http://127.0.0.1:8092","pid":12}],"push":{"keys":["the-new-key-0123","the-old-key-0123"]}}"#,
             "\n"
         );
         assert_eq!(announcement(&plan, &[11, 12], &keys, Output::Json), expected);
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn people_are_told_of_the_page_only_when_there_is_one() {
         let mut plan = plan(wishes(&Shared::Memory));
-        let keys = PushKeys::parse("new\nold").unwrap();
+        let keys = PushKeys::parse("the-new-key-0123\nthe-old-key-0123").unwrap();
         assert!(announcement(&plan, &[1, 2, 3], &keys, Output::Text).contains("http://127.0.0.1:8080/chat"));
         plan.cold.web_client = false;
         assert!(!announcement(&plan, &[1, 2, 3], &keys, Output::Text).contains("browser"));
@@ -111,11 +111,13 @@ mod tests {
 
     #[test]
     fn people_are_told_where_and_with_which_key_to_push() {
-        let keys = PushKeys::parse("new\nold").unwrap();
+        let keys = PushKeys::parse("the-new-key-0123\nthe-old-key-0123").unwrap();
         let text = announcement(&plan(wishes(&Shared::OwnServer)), &[1, 2, 3], &keys, Output::Text);
-        for part in ["push http://127.0.0.1:8081/push", "push http://127.0.0.1:8101/push", "push key: new\n"] {
+        for part in
+            ["push http://127.0.0.1:8081/push", "push http://127.0.0.1:8101/push", "push key: the-new-key-0123\n"]
+        {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert!(!text.contains("old"), "one is enough: {text}");
+        assert!(!text.contains("the-old-key"), "one is enough: {text}");
     }
 }

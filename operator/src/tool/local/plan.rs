@@ -314,7 +314,7 @@ pub(super) mod tests {
     #[test]
     fn the_files_hold_the_settings_and_the_credentials_have_their_own() {
         let plan = plan(wishes(&Shared::OwnServer));
-        let keys = PushKeys::parse("secret new\nsecret old").unwrap();
+        let keys = PushKeys::parse("secret-key-new-1\nsecret-key-old-1").unwrap();
         let credentials = Credentials { redis_url: Some("redis://:secret@127.0.0.1:7000/"), push_keys: &keys };
         let files = plan.files(&credentials);
         let paths: Vec<_> = files.iter().map(|(path, _)| path.to_str().unwrap()).collect();
@@ -322,7 +322,7 @@ pub(super) mod tests {
         assert_eq!(serde_yaml::from_str::<Cold>(&files[0].1).unwrap(), plan.cold);
         assert_eq!(serde_yaml::from_str::<Hot>(&files[1].1).unwrap(), plan.hot);
         assert!(!files[0].1.contains("secret") && !files[1].1.contains("secret"));
-        assert_eq!(files[2].1, "secret new\nsecret old");
+        assert_eq!(files[2].1, "secret-key-new-1\nsecret-key-old-1");
         assert_eq!(plan.files(&Credentials { redis_url: None, ..credentials }).len(), 3);
     }
 

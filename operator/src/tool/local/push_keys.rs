@@ -6,9 +6,12 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct PushKeys(Vec<String>);
 
-/// A text in which no push key stands.
+/// As gateways see it: a shorter key could be guessed.
+const MIN_KEY_CHARACTERS: usize = 16;
+
+/// A text that is not push keys alone. It does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must hold push keys, one a line")]
+#[error("must hold push keys, one a line, each at least {MIN_KEY_CHARACTERS} visible characters of ASCII")]
 pub struct NoPushKeys;
 
 impl PushKeys {
@@ -18,7 +21,8 @@ impl PushKeys {
     /// [`NoPushKeys`].
     pub fn parse(text: &str) -> Result<Self, NoPushKeys> {
         let keys: Vec<_> = text.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
-        if keys.is_empty() { Err(NoPushKeys) } else { Ok(Self(keys)) }
+        let good = |key: &String| key.len() >= MIN_KEY_CHARACTERS && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if keys.is_empty() || !keys.iter().all(good) { Err(NoPushKeys) } else { Ok(Self(keys)) }
     }
 
     /// One key, made up for this run.
@@ -50,12 +54,17 @@ impl fmt::Debug for PushKeys {
 mod tests {
     use super::*;
 
+    const NEW: &str = "the-new-key-0123";
+    const OLD: &str = "the-old-key-0123";
+
     #[test]
     fn each_line_is_a_key_and_empty_ones_are_none() {
-        let keys = PushKeys::parse("new\r\n\n old \n").unwrap();
-        assert_eq!(keys.all(), ["new", "old"]);
-        assert_eq!(keys.lines(), "new\nold");
-        assert_eq!(PushKeys::parse(" \n"), Err(NoPushKeys));
+        let keys = PushKeys::parse(&format!("{NEW}\r\n\n {OLD} \n")).unwrap();
+        assert_eq!(keys.all(), [NEW, OLD]);
+        assert_eq!(keys.lines(), format!("{NEW}\n{OLD}"));
+        for wrong in [" \n", "short", "the old key 0123456", &format!("{NEW}\nshort")] {
+            assert_eq!(PushKeys::parse(wrong), Err(NoPushKeys), "{wrong}");
+        }
     }
 
     #[test]
