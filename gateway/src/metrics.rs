@@ -136,11 +136,7 @@ impl Metrics {
             m.publish_seconds.0,
         );
         registry.register("pushes", "Requests to the push port, by dialect and outcome", m.pushes);
-        registry.register(
-            "push_seconds",
-            "From having read a push until its outcome is known",
-            m.push_seconds.0,
-        );
+        registry.register("push_seconds", "From having read a push until its outcome is known", m.push_seconds.0);
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
         registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);

@@ -66,9 +66,7 @@ async fn every_request_of_tencent() {
     let push = |rest: &str| format!("{{\"websocket\":{{{rest}}}}}");
     let send = |more: &str| push(&format!("\"action\":\"data send\",\"secConnectionID\":\"{id}\"{more}"));
     let named = |name: &str, action: &str| {
-        push(&format!(
-            "\"action\":\"{action}\",\"secConnectionID\":\"{name}\",\"dataType\":\"text\",\"data\":\"x\""
-        ))
+        push(&format!("\"action\":\"{action}\",\"secConnectionID\":\"{name}\",\"dataType\":\"text\",\"data\":\"x\""))
     };
     let everybody = |exclude: &str| {
         push(&format!(
@@ -111,7 +109,8 @@ async fn every_request_of_tencent() {
     for request in &requests {
         entry(&mut page, request, tencent_of(request), refuse).await;
     }
-    entry(&mut page, "(text that is not UTF-8)", tencent_with(&Method::POST, b"{\"websocket\":\"\xff\"}"), refuse).await;
+    entry(&mut page, "(text that is not UTF-8)", tencent_with(&Method::POST, b"{\"websocket\":\"\xff\"}"), refuse)
+        .await;
     entry(&mut page, "(GET)", tencent_with(&Method::GET, b""), refuse).await;
     let many = vec![format!("\"{id}\""); MOST_EXCLUDED + 1].join(",");
     entry(&mut page, "(101 excluded)", tencent_of(&everybody(&many)), refuse).await;
@@ -202,12 +201,8 @@ async fn every_answer_of_the_plain_api() {
         address: "2001:db8::1".into(),
         user_agent: "test/1 \"quoted\"".into(),
     };
-    let good = [
-        Outcome::Sent,
-        Outcome::Published { seq: 41, online: 3 },
-        Outcome::Closing,
-        Outcome::Described(described),
-    ];
+    let good =
+        [Outcome::Sent, Outcome::Published { seq: 41, online: 3 }, Outcome::Closing, Outcome::Described(described)];
     let mut page = String::new();
     for outcome in good.into_iter().chain(FAILURES) {
         writeln!(page, "> {outcome:?}\n{}", text(plain::answer(&outcome, RETRY_AFTER)).await).unwrap();

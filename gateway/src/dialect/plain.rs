@@ -5,9 +5,7 @@ use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::{
-    BadPush, Command, Description, Outcome, Request, Verb, connection, empty, invalid, json, not_allowed,
-};
+use super::{BadPush, Command, Description, Outcome, Request, Verb, connection, empty, invalid, json, not_allowed};
 use crate::http::problem::Refusal;
 use crate::message::Kind;
 
@@ -104,12 +102,9 @@ fn close_code(text: &str) -> Result<u16, BadPush> {
 pub fn answer(outcome: &Outcome, retry_after_seconds: u8) -> Response<Full<Bytes>> {
     match outcome {
         Outcome::Published { seq, online } => json(written(&Published { seq: *seq, online: *online })),
-        Outcome::Described(Description { connected_at, last_active_at, address, user_agent }) => json(written(&Known {
-            connected_at: *connected_at,
-            last_active_at: *last_active_at,
-            address,
-            user_agent,
-        })),
+        Outcome::Described(Description { connected_at, last_active_at, address, user_agent }) => {
+            json(written(&Known { connected_at: *connected_at, last_active_at: *last_active_at, address, user_agent }))
+        }
         Outcome::Closing => empty(StatusCode::NO_CONTENT),
         other => match other.refusal() {
             Some(refusal) => refusal.response(retry_after_seconds),

@@ -73,9 +73,11 @@ pub fn command(request: Request<'_>) -> Result<Command, BadPush> {
     match websocket.action.as_str() {
         "data send" => send(websocket),
         "closing" if websocket.connection == EVERYBODY => invalid("`closing` needs the ID of one connection"),
-        "closing" => {
-            Ok(Command::Close { id: connection(&websocket.connection, Verb::Close)?, code: None, reason: String::new() })
-        }
+        "closing" => Ok(Command::Close {
+            id: connection(&websocket.connection, Verb::Close)?,
+            code: None,
+            reason: String::new(),
+        }),
         _ => invalid("`websocket.action` must be `data send` or `closing`"),
     }
 }

@@ -118,7 +118,7 @@ impl<C: Carrier> Port<C> {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| {
             let port = &self;
-            async move { Ok::<_, Infallible>(port.answer(request).await) }
+            Box::pin(async move { Ok::<_, Infallible>(port.answer(request).await) })
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -186,8 +186,7 @@ impl<C: Carrier> Port<C> {
             Err(BadPush::Nobody(verb)) => return Ok((verb, Outcome::Gone)),
         };
         let verb = command.verb();
-        let outcome =
-            timeout(self.patience.outcome, self.carrier.carry(command)).await.unwrap_or(Outcome::Unknown);
+        let outcome = timeout(self.patience.outcome, self.carrier.carry(command)).await.unwrap_or(Outcome::Unknown);
         self.metrics.push_seconds.0.observe(begun.elapsed().as_secs_f64());
         Ok((verb, outcome))
     }
