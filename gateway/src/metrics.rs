@@ -21,6 +21,15 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// What came of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByPush {
+    /// In which words it was asked for.
+    pub dialect: &'static str,
+    /// `ok`, or the stable `code` of the refusal.
+    pub outcome: &'static str,
+}
+
 /// The settings that a gateway runs, by the hashes that `/status` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BySettings {
@@ -58,6 +67,10 @@ pub struct Metrics {
     pub publishes: Family<ByResult, Counter>,
     /// Seconds from handing a message over until its place in the order is known.
     pub publish_seconds: Latency,
+    /// Requests to the push port, by dialect and outcome.
+    pub pushes: Family<ByPush, Counter>,
+    /// Seconds from the end of a push's body until its outcome is known.
+    pub push_seconds: Latency,
     /// Messages taken from the room in order.
     pub messages_delivered: Counter,
     /// Frames written to clients.
@@ -122,6 +135,8 @@ impl Metrics {
             "From handing a message over until its place is known",
             m.publish_seconds.0,
         );
+        registry.register("pushes", "Requests to the push port, by dialect and outcome", m.pushes);
+        registry.register("push_seconds", "From having read a push until its outcome is known", m.push_seconds.0);
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
         registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);
