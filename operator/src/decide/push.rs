@@ -41,14 +41,14 @@ fn is_missed(observed: &Observed) -> bool {
 
 /// Whether this gateway looks for push keys and finds none.
 pub(crate) fn misses_keys(status: &GatewayStatus) -> bool {
-    status.missing.iter().any(names_keys)
+    status.missing.iter().any(|file| names_keys(file))
 }
 
 /// Whether this gateway found a line that is no push key.
 pub(crate) fn refuses_keys(status: &GatewayStatus) -> bool {
-    status.refused.iter().any(names_keys)
+    status.refused.iter().any(|file| names_keys(file))
 }
 
-fn names_keys(file: &String) -> bool {
+fn names_keys(file: &str) -> bool {
     file.strip_prefix("push/") == Some(files::PUSH_KEYS)
 }
