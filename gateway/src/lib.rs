@@ -15,6 +15,7 @@ pub mod membership;
 pub mod message;
 pub mod metrics;
 pub mod protocol;
+pub mod push;
 pub mod readiness;
 pub mod reload;
 pub mod session;

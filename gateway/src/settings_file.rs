@@ -255,7 +255,11 @@ limits: {maxConnectionsPerPod: 10, maxMessageBytes: 100, slowSeconds: 10}
             ("https://chat.example.com", "chat.example.com", "allowedOrigins[0]"),
             ("https://chat.example.com", "https://chat.example.com/path", "allowedOrigins[0]"),
             ("maxConnectionsPerPod: 10", "maxConnectionsPerPod: 0", "limits.maxConnectionsPerPod must be at least 1"),
-            ("slowSeconds: 10", "slowSeconds: 10, maxPendingBytes: 1023", "limits.maxPendingBytes must be at least 1024"),
+            (
+                "slowSeconds: 10",
+                "slowSeconds: 10, maxPendingBytes: 1023",
+                "limits.maxPendingBytes must be at least 1024",
+            ),
         ];
         for (from, to, expected) in hot {
             let said = complaint::<Hot>(&HOT.replace(from, to));

@@ -1,0 +1,3 @@
+//! The reverse push API: what functions say to clients.
+
+pub mod route;
