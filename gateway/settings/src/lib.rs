@@ -10,5 +10,5 @@ pub mod names;
 mod status;
 
 pub use cold::{Backplane, Broadcast, Cold, Dialect, Drain, LogFormat, Push, RedisBackplane, RoomIdentity};
-pub use hot::{Hot, Limits};
+pub use hot::{Hot, Limits, MAX_PENDING_BYTES};
 pub use status::{GatewayStatus, RedisState, RedisStatus};

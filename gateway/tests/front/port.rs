@@ -160,6 +160,7 @@ pub(crate) fn hot(connections: u32, origins: Option<&[&str]>) -> Hot {
         limits: Limits {
             max_connections_per_pod: connections,
             max_message_bytes: 65536,
+            max_pending_bytes: 65_536,
             slow_seconds: 10,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,

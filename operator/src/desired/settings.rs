@@ -43,6 +43,7 @@ pub fn hot(room: &Room) -> Hot {
         limits: settings::Limits {
             max_connections_per_pod: clients.limits.max_connections_per_pod,
             max_message_bytes: clients.limits.max_message_bytes,
+            max_pending_bytes: settings::MAX_PENDING_BYTES,
             slow_seconds: clients.limits.slow_seconds,
             idle_timeout_seconds: clients.limits.idle_timeout_seconds,
             max_connection_age_seconds: clients.limits.max_connection_age_seconds,

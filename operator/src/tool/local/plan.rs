@@ -234,6 +234,7 @@ pub(super) mod tests {
         let limits = Limits {
             max_connections_per_pod: 10,
             max_message_bytes: 100,
+            max_pending_bytes: 65_536,
             slow_seconds: 10,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,
