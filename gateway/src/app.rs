@@ -34,6 +34,7 @@ use crate::membership::{self, Joined};
 use crate::metrics::Metrics;
 use crate::push::keys::Watched;
 use crate::push::port::{self, Port};
+use crate::push::route;
 use crate::readiness::Readiness;
 use crate::reload::{POLL_EVERY, Reload, warn_of_unknown};
 use crate::session::{Parts, Sessions};
@@ -169,20 +170,24 @@ impl Gateway {
             tasks.adopt(name, task);
         }
         let hub = Arc::new(Hub::new(&cold.broadcast, in_force.hot.clone()));
-        let deliver =
+        let (arrivals, deliver) =
             delivery::start(Arc::clone(&backplane), &joined, Arc::clone(&hub), &metrics, shutdown.subscribe());
         tasks.adopt("delivery", deliver);
-        let (publisher, publish) = publisher::start(backplane, &joined, &metrics, shutdown.subscribe());
+        let (publisher, publish) = publisher::start(Arc::clone(&backplane), &joined, &metrics, shutdown.subscribe());
         tasks.adopt("publisher", publish);
         let sessions = Sessions::new(Parts {
             ping_interval: Duration::from_secs(cold.ping_interval_seconds.into()),
             hot: in_force.hot.clone(),
             hub,
-            publisher,
+            publisher: publisher.clone(),
             roster: joined.roster.clone(),
             membership: joined.membership.clone(),
             metrics: metrics.clone(),
         });
+
+        let parts = route::Parts { publisher, sessions: sessions.clone(), hot: in_force.hot.clone(), arrivals };
+        let (route, carry) = route::start(backplane, &joined, parts, &metrics, shutdown.subscribe());
+        tasks.adopt("push route", carry);
 
         let readiness = Readiness::new(joined.membership.clone(), draining.subscribe());
         let inside = Inside {

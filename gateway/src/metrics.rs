@@ -77,6 +77,8 @@ pub struct Metrics {
     pub deliveries: Counter,
     /// Batches that found the queue before delivery full: a hole that the log fills.
     pub bus_overflows: Counter,
+    /// Pushes of other gateways that were dropped for want of room: nobody answers them.
+    pub posts_dropped: Counter,
     /// Holes in the order that were repaired from the log.
     pub holes_repaired: Counter,
     /// Holes that could not be repaired: clients were told.
@@ -140,6 +142,7 @@ impl Metrics {
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
         registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);
+        registry.register("posts_dropped", "Pushes of other gateways dropped for want of room", m.posts_dropped);
         registry.register("holes_repaired", "Holes in the order that were repaired from the log", m.holes_repaired);
         registry.register("positions_lost", "Holes that could not be repaired; clients were told", m.positions_lost);
         registry.register("redis_connected", "Whether Redis answers", m.redis_connected);

@@ -1,7 +1,7 @@
 //! The push port: functions and other programs speak to the room's clients through it.
 //!
 //! [`port`] is an HTTP server of its own, [`keys`] says who may use it. What a request means, a dialect says
-//! ([`crate::dialect`]), and a [`Carrier`] brings it to whoever owns the connection.
+//! ([`crate::dialect`]), and a [`Carrier`], which is [`route`], brings it to whoever owns the connection.
 
 pub mod keys;
 pub mod port;
@@ -18,6 +18,6 @@ pub trait Carrier: Clone + Send + Sync + 'static {
 
 impl Carrier for route::Route {
     fn carry(&self, command: Command) -> impl Future<Output = Outcome> + Send {
-        self.carry(command)
+        Self::carry(self, command)
     }
 }

@@ -23,6 +23,7 @@ use prometheus_client::metrics::counter::Counter;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use support::gateway::text;
+use tokio::sync::watch;
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(60);
@@ -219,7 +220,7 @@ async fn the_order_has_no_holes_and_a_repeat_keeps_its_place(backplane: Arc<dyn 
     }
     let epoch = epoch.unwrap();
     let (sender, mut bus) = bus::queue(Counter::default());
-    let feed = tokio::spawn(backplane.subscribe(sender));
+    let feed = tokio::spawn(backplane.subscribe(sender, watch::channel(gateways[0].incarnation).1));
     assert_eq!(heard(&mut bus).await, BusEvent::Subscribed);
 
     let mut random = StdRng::seed_from_u64(7);

@@ -84,7 +84,7 @@ impl Room {
         let broadcast = Broadcast { exclude_sender: true, online_suffix: suffix.map(str::to_owned) };
         let (hot, hot_now) = watch::channel(hot(limits));
         let hub = Arc::new(Hub::new(&broadcast, hot_now.clone()));
-        let _task = delivery::start(backplane, &joined, Arc::clone(&hub), &metrics, over);
+        let (_arrivals, _task) = delivery::start(backplane, &joined, Arc::clone(&hub), &metrics, over);
         let (membership, membership_now) = watch::channel(joined.membership.borrow().clone());
         let sessions = Sessions::new(Parts {
             ping_interval,
