@@ -58,7 +58,7 @@ struct Answer<'a> {
 ///
 /// # Errors
 /// When it is none of the platform's requests, or names a connection that cannot be.
-pub fn command(request: Request<'_>) -> Result<Command, BadPush> {
+pub fn command(request: &Request<'_>) -> Result<Command, BadPush> {
     if request.method != Method::POST {
         return not_allowed("POST");
     }
