@@ -76,6 +76,14 @@ pub struct Ticket {
     place: Place,
 }
 
+impl Ticket {
+    /// The connection that it is for.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
 /// Why a session cannot begin; the client gets 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
