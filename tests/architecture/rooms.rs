@@ -57,6 +57,7 @@ const RULES: &[Rule] = &[
         may_not_know: &[REDIS, HTTP, &["crate::backplane", "crate::http", "crate::session"]],
     },
     Rule { room: "gateway/src/delivery", may_not_know: &[REDIS, HTTP, &["crate::session", "crate::http"]] },
+    Rule { room: "gateway/src/push/route", may_not_know: &[REDIS, HTTP, &["crate::http", "crate::socket"]] },
     Rule { room: "gateway/src/id", may_not_know: &[&["tokio"], HTTP, REDIS] },
     Rule { room: "gateway/src/message", may_not_know: &[HANDS, HTTP, REDIS] },
     Rule {
