@@ -205,15 +205,15 @@ impl Gateway {
             shutdown.subscribe(),
             serve_internal(internal, internal::router(inside, registry)),
         );
-        let port = Port::new(
-            route,
-            push_keys,
-            readiness.clone(),
-            in_force.hot.clone(),
-            cold.push.dialects.clone(),
-            port::Patience::default(),
-            metrics.clone(),
-        );
+        let port = Port::new(port::Parts {
+            carrier: route,
+            keys: push_keys,
+            readiness: readiness.clone(),
+            hot: in_force.hot.clone(),
+            dialects: cold.push.dialects.clone(),
+            patience: port::Patience::default(),
+            metrics: metrics.clone(),
+        });
         tasks.spawn("push port", shutdown.subscribe(), Arc::new(port).run(pushes, port::MAX_CONNECTIONS));
         let front = Front {
             entrance: sessions.clone(),

@@ -76,6 +76,14 @@ pub struct Ticket {
     place: Place,
 }
 
+impl Ticket {
+    /// The connection that it is for.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
 /// Why a session cannot begin; the client gets 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
@@ -263,7 +271,7 @@ async fn follow(mut membership: watch::Receiver<Membership>, standing: watch::Se
         };
         if current != incarnation {
             incarnation = current;
-            table.close_foreign(current, Close::Restart);
+            table.close_foreign(current, &Close::Restart);
         }
         standing.send_if_modified(|known| std::mem::replace(known, isolated) != isolated);
         if membership.changed().await.is_err() {

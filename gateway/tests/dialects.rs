@@ -25,12 +25,12 @@ fn tencent_of(body: &str) -> Result<Command, BadPush> {
 
 fn tencent_with(method: &Method, body: &[u8]) -> Result<Command, BadPush> {
     let body = Bytes::copy_from_slice(body);
-    tencent::command(Request { method, path: "/push/key", query: None, content_type: None, body })
+    tencent::command(&Request { method, path: "/push/key", query: None, content_type: None, body })
 }
 
 fn plain_of(method: &Method, target: &str, media: Option<&str>, body: &[u8]) -> Result<Command, BadPush> {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    plain::command(Request { method, path, query, content_type: media, body: Bytes::copy_from_slice(body) })
+    plain::command(&Request { method, path, query, content_type: media, body: Bytes::copy_from_slice(body) })
 }
 
 /// The command in one line, or the answer that the caller gets without anybody being asked.

@@ -31,41 +31,41 @@ struct Known<'a> {
 ///
 /// # Errors
 /// When the API has no such request, or it names a connection that cannot be.
-pub fn command(request: Request<'_>) -> Result<Command, BadPush> {
+pub fn command(request: &Request<'_>) -> Result<Command, BadPush> {
     let Request { method, path, query, content_type, body } = request;
-    if path == "/publish" {
-        if method != Method::POST {
+    if *path == "/publish" {
+        if **method != Method::POST {
             return not_allowed("POST");
         }
-        no_query(query)?;
-        let (kind, payload) = message(content_type, body)?;
+        no_query(*query)?;
+        let (kind, payload) = message(*content_type, body)?;
         return Ok(Command::Publish { kind, payload, exclude: Vec::new() });
     }
     let Some(id) = path.strip_prefix("/connections/").filter(|id| !id.is_empty() && !id.contains('/')) else {
         return Err(Refusal::NoSuchPush.into());
     };
-    match *method {
+    match **method {
         Method::GET | Method::HEAD => {
-            no_query(query)?;
+            no_query(*query)?;
             Ok(Command::Describe { id: connection(id, Verb::Describe)? })
         }
         Method::POST => {
-            no_query(query)?;
-            let (kind, payload) = message(content_type, body)?;
+            no_query(*query)?;
+            let (kind, payload) = message(*content_type, body)?;
             Ok(Command::Send { to: connection(id, Verb::Send)?, kind, payload })
         }
-        Method::DELETE => close(id, query),
+        Method::DELETE => close(id, *query),
         _ => not_allowed("GET, HEAD, POST, DELETE"),
     }
 }
 
 /// Binary by its content type, else text: `curl -d hello` is enough.
-fn message(content_type: Option<&str>, body: Bytes) -> Result<(Kind, Bytes), BadPush> {
+fn message(content_type: Option<&str>, body: &Bytes) -> Result<(Kind, Bytes), BadPush> {
     let media = content_type.and_then(|value| value.split(';').next()).map(str::trim);
     if media.is_some_and(|media| media.eq_ignore_ascii_case("application/octet-stream")) {
-        Ok((Kind::Binary, body))
-    } else if std::str::from_utf8(&body).is_ok() {
-        Ok((Kind::Text, body))
+        Ok((Kind::Binary, body.clone()))
+    } else if std::str::from_utf8(body).is_ok() {
+        Ok((Kind::Text, body.clone()))
     } else {
         invalid("text must be UTF-8; for bytes, say `Content-Type: application/octet-stream`")
     }

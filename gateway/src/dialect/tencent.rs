@@ -40,8 +40,7 @@ struct Push {
     connection: String,
     data_type: Option<String>,
     data: Option<String>,
-    #[serde(default)]
-    exclude: Vec<String>,
+    exclude: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +58,7 @@ struct Answer<'a> {
 ///
 /// # Errors
 /// When it is none of the platform's requests, or names a connection that cannot be.
-pub fn command(request: Request<'_>) -> Result<Command, BadPush> {
+pub fn command(request: &Request<'_>) -> Result<Command, BadPush> {
     if request.method != Method::POST {
         return not_allowed("POST");
     }
@@ -95,11 +94,12 @@ fn send(push: Push) -> Result<Command, BadPush> {
     if push.connection != EVERYBODY {
         return Ok(Command::Send { to: connection(&push.connection, Verb::Send)?, kind, payload });
     }
-    if push.exclude.len() > MOST_EXCLUDED {
+    let exclude = push.exclude.unwrap_or_default();
+    if exclude.len() > MOST_EXCLUDED {
         return invalid("`websocket.exclude` may name at most 100 connections");
     }
     // A connection that cannot be hears nothing anyway.
-    let exclude = push.exclude.iter().filter_map(|id| id.parse().ok()).collect();
+    let exclude = exclude.iter().filter_map(|id| id.parse().ok()).collect();
     Ok(Command::Publish { kind, payload, exclude })
 }
 

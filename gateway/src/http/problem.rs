@@ -182,9 +182,7 @@ impl Refusal {
             Self::ClientBehind => "the client reads too slowly and as much waits for it as may: try again later",
             Self::PushesFull => "this gateway has as many pushes in its hands as it may: try again",
             Self::Unavailable => "the room cannot be reached now and nothing was delivered: try again",
-            Self::OutcomeUnknown => {
-                "the gateway that holds the connection has not answered in time: it may have been delivered"
-            }
+            Self::OutcomeUnknown => "nobody confirmed it in time: it may have been delivered, or not",
         }
     }
 

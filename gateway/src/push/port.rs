@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatroom_settings::{Dialect, Hot};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
-use http::request::Parts;
+use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -73,14 +73,27 @@ impl Default for Patience {
 /// Everything that all connections to the push port share.
 #[derive(Debug)]
 pub struct Port<C> {
-    carrier: C,
-    keys: watch::Receiver<Arc<Keys>>,
-    readiness: Readiness,
-    hot: watch::Receiver<Arc<Hot>>,
-    dialects: Vec<Dialect>,
-    patience: Patience,
+    parts: Parts<C>,
     bodies: Arc<Semaphore>,
-    metrics: Metrics,
+}
+
+/// What a port is made of.
+#[derive(Debug)]
+pub struct Parts<C> {
+    /// Whoever carries commands out.
+    pub carrier: C,
+    /// Who may ask.
+    pub keys: watch::Receiver<Arc<Keys>>,
+    /// How the gateway stands.
+    pub readiness: Readiness,
+    /// The limits of now.
+    pub hot: watch::Receiver<Arc<Hot>>,
+    /// What is spoken beside the plain API.
+    pub dialects: Vec<Dialect>,
+    /// How long a caller may take.
+    pub patience: Patience,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// In which words a request asks, and will be answered.
@@ -91,26 +104,17 @@ enum Tongue {
 }
 
 impl<C: Carrier> Port<C> {
-    /// Puts them together. `dialects` are spoken beside the plain API.
+    /// Puts it together.
     #[must_use]
-    pub fn new(
-        carrier: C,
-        keys: watch::Receiver<Arc<Keys>>,
-        readiness: Readiness,
-        hot: watch::Receiver<Arc<Hot>>,
-        dialects: Vec<Dialect>,
-        patience: Patience,
-        metrics: Metrics,
-    ) -> Self {
-        let bodies = Arc::new(Semaphore::new(BODIES_KIB as usize));
-        Self { carrier, keys, readiness, hot, dialects, patience, bodies, metrics }
+    pub fn new(parts: Parts<C>) -> Self {
+        Self { parts, bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)) }
     }
 
     /// Serves until it is dropped, at most `places` connections at a time.
     pub async fn run(self: Arc<Self>, listener: TcpListener, places: usize) {
         let full = || self.count("none", "connections_full");
         let serve = |stream, _| Arc::clone(&self).serve(stream);
-        accept::take(listener, places, &self.metrics, full, serve).await;
+        accept::take(listener, places, &self.parts.metrics, full, serve).await;
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {
@@ -122,18 +126,19 @@ impl<C: Carrier> Port<C> {
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.patience.head)
+            .header_read_timeout(self.parts.patience.head)
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_FIELDS)
             .serve_connection(TokioIo::new(stream), service);
-        let mut ended = timeout(self.patience.connection, poll_fn(|task| connection.poll_without_shutdown(task))).await;
+        let mut ended =
+            timeout(self.parts.patience.connection, poll_fn(|task| connection.poll_without_shutdown(task))).await;
         if ended.is_err() {
             Pin::new(&mut connection).graceful_shutdown();
-            let last = self.patience.body + self.patience.outcome;
+            let last = self.parts.patience.body + self.parts.patience.outcome;
             ended = timeout(last, poll_fn(|task| connection.poll_without_shutdown(task))).await;
         }
         if let Ok(Ok(())) = ended {
-            linger(connection.into_parts().io.into_inner(), self.patience.linger).await;
+            linger(connection.into_parts().io.into_inner(), self.parts.patience.linger).await;
         }
     }
 
@@ -153,16 +158,16 @@ impl<C: Carrier> Port<C> {
             (Tongue::Tencent, Ok((verb, outcome))) => tencent::answer(*verb, outcome, retry_after),
             (Tongue::Tencent, Err(refusal)) => tencent::refuse(*refusal, retry_after),
         };
-        if self.readiness.is_draining() || matches!(pushed, Err(Refusal::TooLarge | Refusal::PushTimeout)) {
+        if self.parts.readiness.is_draining() || matches!(pushed, Err(Refusal::TooLarge | Refusal::PushTimeout)) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
     /// The key comes first: who has none learns nothing, not even what is there.
-    async fn push(&self, tongue: Tongue, head: &Parts, body: Incoming) -> Result<(Verb, Outcome), Refusal> {
+    async fn push(&self, tongue: Tongue, head: &Head, body: Incoming) -> Result<(Verb, Outcome), Refusal> {
         self.admit(tongue, head)?;
-        match self.readiness.standing() {
+        match self.parts.readiness.standing() {
             Standing::Leased => {}
             Standing::Joining => return Err(Refusal::Joining),
             Standing::Isolated => return Err(Refusal::Isolated),
@@ -177,8 +182,8 @@ impl<C: Carrier> Port<C> {
             body,
         };
         let command = match tongue {
-            Tongue::Plain => plain::command(request),
-            Tongue::Tencent => tencent::command(request),
+            Tongue::Plain => plain::command(&request),
+            Tongue::Tencent => tencent::command(&request),
         };
         let command = match command {
             Ok(command) => command,
@@ -186,13 +191,14 @@ impl<C: Carrier> Port<C> {
             Err(BadPush::Nobody(verb)) => return Ok((verb, Outcome::Gone)),
         };
         let verb = command.verb();
-        let outcome = timeout(self.patience.outcome, self.carrier.carry(command)).await.unwrap_or(Outcome::Unknown);
-        self.metrics.push_seconds.0.observe(begun.elapsed().as_secs_f64());
+        let outcome =
+            timeout(self.parts.patience.outcome, self.parts.carrier.carry(command)).await.unwrap_or(Outcome::Unknown);
+        self.parts.metrics.push_seconds.0.observe(begun.elapsed().as_secs_f64());
         Ok((verb, outcome))
     }
 
-    fn admit(&self, tongue: Tongue, head: &Parts) -> Result<(), Refusal> {
-        let keys = Arc::clone(&self.keys.borrow());
+    fn admit(&self, tongue: Tongue, head: &Head) -> Result<(), Refusal> {
+        let keys = Arc::clone(&self.parts.keys.borrow());
         if keys.is_empty() {
             return Err(Refusal::PushKeysMissing);
         }
@@ -202,14 +208,14 @@ impl<C: Carrier> Port<C> {
 
     /// Reads a body when there is room for it.
     async fn read(&self, tongue: Tongue, body: Incoming) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
-        let most = tongue.most_body_bytes(self.hot.borrow().limits.max_message_bytes as usize);
+        let most = tongue.most_body_bytes(self.parts.hot.borrow().limits.max_message_bytes as usize);
         let announced = body.size_hint();
         if announced.lower() > most as u64 {
             return Err(Refusal::TooLarge);
         }
         let bytes = announced.upper().unwrap_or(most as u64);
         let kib = u32::try_from(bytes.div_ceil(1024)).map_or(BODIES_KIB, |kib| kib.min(BODIES_KIB));
-        let deadline = Instant::now() + self.patience.body;
+        let deadline = Instant::now() + self.parts.patience.body;
         let Ok(Ok(room)) = timeout_at(deadline, Arc::clone(&self.bodies).acquire_many_owned(kib)).await else {
             return Err(Refusal::PushesFull);
         };
@@ -223,11 +229,11 @@ impl<C: Carrier> Port<C> {
 
     fn tongue(&self, path: &str) -> Tongue {
         let tencent = path.strip_prefix(tencent::ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if tencent && self.dialects.contains(&Dialect::Tencent) { Tongue::Tencent } else { Tongue::Plain }
+        if tencent && self.parts.dialects.contains(&Dialect::Tencent) { Tongue::Tencent } else { Tongue::Plain }
     }
 
     fn count(&self, dialect: &'static str, outcome: &'static str) {
-        self.metrics.pushes.get_or_create(&ByPush { dialect, outcome }).inc();
+        self.parts.metrics.pushes.get_or_create(&ByPush { dialect, outcome }).inc();
     }
 }
 

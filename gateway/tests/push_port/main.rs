@@ -69,7 +69,7 @@ async fn without_a_good_key_nothing_is_looked_at() {
         post("/publish", &format!("Authorization: Basic {KEY}\r\n"), "hello"),
         post(&format!("/publish/{KEY}"), "", "hello"),
         post("/nowhere", "", "hello"),
-        "BREW /push/0123456789abcdeX HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "BREW /push/0123456789abcdeX HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_owned(),
     ];
     for request in &wrong {
         let answer = port.ask(request).await;

@@ -93,15 +93,15 @@ impl Port {
         let hot: Hot = settings_file::parse("hot".as_ref(), &hot).unwrap().value;
         let hot = watch::Sender::new(Arc::new(hot));
         let dialects: Vec<Dialect> = if setup.no_dialects { Vec::new() } else { Push::default().dialects };
-        let port = port::Port::new(
-            notes.clone(),
-            keys.subscribe(),
-            Readiness::new(membership.subscribe(), draining.subscribe()),
-            hot.subscribe(),
+        let port = port::Port::new(port::Parts {
+            carrier: notes.clone(),
+            keys: keys.subscribe(),
+            readiness: Readiness::new(membership.subscribe(), draining.subscribe()),
+            hot: hot.subscribe(),
             dialects,
-            setup.patience.unwrap_or_default(),
-            metrics.clone(),
-        );
+            patience: setup.patience.unwrap_or_default(),
+            metrics: metrics.clone(),
+        });
         let listener = accept::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(Arc::new(port).run(listener, setup.places.unwrap_or(100)));
