@@ -271,7 +271,7 @@ async fn follow(mut membership: watch::Receiver<Membership>, standing: watch::Se
         };
         if current != incarnation {
             incarnation = current;
-            table.close_foreign(current, Close::Restart);
+            table.close_foreign(current, &Close::Restart);
         }
         standing.send_if_modified(|known| std::mem::replace(known, isolated) != isolated);
         if membership.changed().await.is_err() {

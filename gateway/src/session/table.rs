@@ -128,7 +128,7 @@ impl Table {
     }
 
     /// Tells all sessions of other incarnations to close, and those that are about to begin.
-    pub(super) fn close_foreign(&self, current: Incarnation, close: Close) {
+    pub(super) fn close_foreign(&self, current: Incarnation, close: &Close) {
         let mut state = self.state();
         state.current = Some(current);
         let foreign = state.seats.iter_mut().filter(|(id, _)| id.incarnation() != current);
