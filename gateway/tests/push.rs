@@ -208,7 +208,7 @@ async fn every_way(backplanes: [Arc<dyn Backplane>; 3]) {
     assert_eq!(nodes[2].route.carry(close()).await, Outcome::Closing);
     match within(client.next()).await {
         Some(Ok(Message::Close(Some(frame)))) => {
-            assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1000, "bye"))
+            assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1000, "bye"));
         }
         other => panic!("not closed: {other:?}"),
     }
