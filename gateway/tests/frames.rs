@@ -180,7 +180,8 @@ proptest! {
         }
         encode(Kind::Binary, binary.clone().into());
         let mut runs: Vec<Run> = Vec::new();
-        builder.finish().runs_for(nobody(), 0..1, 1, &mut runs);
+        let batch = builder.finish();
+        batch.runs_for(nobody(), 0..batch.frames(), 1, &mut runs);
         let mut expected: Vec<Theirs> = texts.iter().map(|text| Theirs::text(format!("{text}({online})"))).collect();
         expected.push(Theirs::binary(binary));
         prop_assert_eq!(client_reads(runs[0].bytes().to_vec()), expected);
