@@ -27,7 +27,7 @@ async fn through_each_of_three_gateways_the_clients_of_all_are_reached() {
 
 /// A client at each gateway; each gateway's push port says something to each of them, in both dialects, and to all.
 async fn reaches_everybody_from_everywhere(replicas: usize) {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a temporary directory can be made");
     let room = LocalRoom::start_manifest(&manifest(&directory, ""), &["--replicas", &replicas.to_string()]).await;
     let key = room.announcement.push.keys[0].clone();
     let mut clients = Vec::new();
@@ -44,29 +44,30 @@ async fn reaches_everybody_from_everywhere(replicas: usize) {
         let base = base(&replica.push_url);
         for (client, id) in &mut clients {
             let text = format!("from {from} to {id}");
-            let answer = tencent(&url, &data_send(id, &text)).await.unwrap();
+            let answer = tencent(&url, &data_send(id, &text)).await.expect("it answers");
             assert_eq!((answer.status().as_u16(), json_of(answer.body())), (200, json!({"errNo": 0, "errMsg": "ok"})));
             client.hears(&text).await;
-            let answer = connection(base, &key, "POST", id, &format!("plainly {text}")).await.unwrap();
+            let answer = connection(base, &key, "POST", id, &format!("plainly {text}")).await.expect("it answers");
             assert_eq!(answer.status(), 200, "{}", answer.body());
             client.hears(&format!("plainly {text}")).await;
-            let answer = connection(base, &key, "GET", id, "").await.unwrap();
+            let answer = connection(base, &key, "GET", id, "").await.expect("it answers");
             assert_eq!((answer.status().as_u16(), &json_of(answer.body())["address"]), (200, &json!("127.0.0.1")));
         }
-        let answer = publish(base, &key, &format!("{from} to all")).await.unwrap();
+        let answer = publish(base, &key, &format!("{from} to all")).await.expect("it answers");
         assert_eq!((answer.status().as_u16(), &json_of(answer.body())["online"]), (200, &json!(replicas)));
         // The next thing that each hears: nothing came twice, and nothing that was for another.
         for (client, _) in &mut clients {
             client.hears(&format!("{from} to all")).await;
         }
     }
-    let last = room.announcement.replicas.last().unwrap();
+    let last = room.announcement.replicas.last().expect("there is a gateway");
     let (mut first, id) = clients.remove(0);
-    let closed = connection(base(&last.push_url), &key, "DELETE", &id, "").await.unwrap();
+    let closed = connection(base(&last.push_url), &key, "DELETE", &id, "").await.expect("it answers");
     assert_eq!(closed.status(), 204, "{}", closed.body());
     first.is_closed_with(1000).await;
     until("everybody knows that it is gone", SOON, async || {
-        let answer = tencent(&format!("{}/{key}", last.push_url), &data_send(&id, "too late")).await.unwrap();
+        let answer =
+            tencent(&format!("{}/{key}", last.push_url), &data_send(&id, "too late")).await.expect("it answers");
         if answer.status() == 410 { Ok(()) } else { Err(format!("{answer:?}")) }
     })
     .await;
@@ -119,7 +120,7 @@ fn manifest(directory: &TempDir, more: &str) -> PathBuf {
          '{FILTER_THAT_TELLS_IDS}'}}\n{more}"
     );
     let file = directory.path().join("room.yaml");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text).expect("a fresh directory can be written to");
     file
 }
 
