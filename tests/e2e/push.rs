@@ -51,7 +51,7 @@ async fn a_push_at_any_gateway_and_at_the_service_reaches_its_client_once_and_th
         let closed = connection(&doors[1], &key, "DELETE", &ann_id, "").await.expect("it answers");
         assert_eq!(closed.status(), 204, "{}", closed.body());
         ann.is_closed_with(1000).await;
-        stands_nowhere(world, &key).await;
+        Box::pin(stands_nowhere(world, &key)).await;
     })
     .await;
 }
@@ -92,7 +92,7 @@ async fn a_deleted_push_secret_comes_back_with_another_key_which_works_within_th
         let told = world.api::<Event>().list(&ListParams::default()).await.expect("events can be listed");
         assert!(told.iter().any(|event| event.reason.as_deref() == Some("PushKeysRecreated")));
         for key in [&old, &new] {
-            stands_nowhere(world, key).await;
+            Box::pin(stands_nowhere(world, key)).await;
         }
     })
     .await;
