@@ -2,6 +2,7 @@
 
 use crate::controller::errors::Category;
 use chatroom_api::{ChatRoomStatus, condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::time::Duration;
 
 /// While something moves. It costs no request as long as nothing has to be written.
@@ -25,7 +26,8 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         if find(condition::STALLED).is_some_and(|stalled| of_the_spec(&stalled.reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING, "True") {
         MOVING
-    } else if is(condition::PUSH_READY, "False") {
+    } else if is(condition::PUSH_READY, "False") || lacks_password(status) {
+        // A Secret that was made a moment before it was deleted is not made again at once.
         WAITING
     } else if is(condition::READY, "True") && is(condition::REDIS_READY, "True") {
         AT_REST
@@ -36,6 +38,14 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         WAITING
     };
     jittered(pace, luck)
+}
+
+/// Whether gateways that are connected could not connect again: `RedisReady` is True, and somebody has to act all the same.
+fn lacks_password(status: &ChatRoomStatus) -> bool {
+    let missing = |condition: &Condition| {
+        condition.type_ == condition::REDIS_READY && condition.reason == condition::redis_ready::SECRET_NOT_FOUND
+    };
+    status.conditions.iter().any(missing)
 }
 
 /// How long to wait after a failure: the first time, and at most while it repeats. It doubles in between.
@@ -85,7 +95,7 @@ pub fn jittered(time: Duration, luck: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn status(conditions: &[(&str, &str)]) -> ChatRoomStatus {
         let condition = |(type_, status): &(&str, &str)| Condition {
@@ -110,6 +120,14 @@ mod tests {
         assert_eq!(seconds(&[("Ready", "True"), ("Reconciling", "False"), ("RedisReady", "Unknown")]), 20);
         assert_eq!(seconds(&[("Ready", "False"), ("Reconciling", "True"), ("Stalled", "True")]), 20);
         assert_eq!(seconds(&[("Ready", "True"), ("RedisReady", "True"), ("PushReady", "False")]), 20);
+    }
+
+    #[test]
+    fn a_password_that_is_gone_is_looked_after_although_every_connection_holds() {
+        let mut holds = status(&[("Ready", "True"), ("RedisReady", "True")]);
+        assert_eq!(next_look(&holds, 0.5).as_secs(), 300);
+        holds.conditions[1].reason = "SecretNotFound".to_owned();
+        assert_eq!(next_look(&holds, 0.5).as_secs(), 20);
     }
 
     fn waits(category: Category) -> Vec<u128> {
