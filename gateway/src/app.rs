@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_settings::Cold;
+use chatroom_settings::names::files;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
@@ -31,6 +32,9 @@ use crate::http::page::Page;
 use crate::hub::Hub;
 use crate::membership::{self, Joined};
 use crate::metrics::Metrics;
+use crate::push::keys::Watched;
+use crate::push::port::{self, Port};
+use crate::push::route;
 use crate::readiness::Readiness;
 use crate::reload::{POLL_EVERY, Reload, warn_of_unknown};
 use crate::session::{Parts, Sessions};
@@ -76,6 +80,8 @@ pub struct Inputs {
 pub struct Gateway {
     /// Where clients connect.
     pub client_address: SocketAddr,
+    /// Where functions and other programs push.
+    pub push_address: SocketAddr,
     /// Probes, metrics, `/status`.
     pub internal_address: SocketAddr,
     drain_timeout: Duration,
@@ -144,7 +150,12 @@ impl Gateway {
         let in_force = reload.in_force();
         tasks.spawn("reload", shutdown.subscribe(), reload.run(POLL_EVERY));
 
+        let watched = Watched::new(arguments.push_directory.join(files::PUSH_KEYS));
+        let push_keys = watched.keys();
+        tasks.spawn("push keys", shutdown.subscribe(), watched.run(POLL_EVERY));
+
         let (clients, client_address) = open(arguments.bind, arguments.client_port, "clients")?;
+        let (pushes, push_address) = open(arguments.bind, arguments.push_port, "pushes")?;
         let (internal, internal_address) = open(arguments.bind, arguments.internal_port, "probes and metrics")?;
 
         let backplane = backplane::open(&cold.backplane, &arguments.redis_directory);
@@ -159,26 +170,31 @@ impl Gateway {
             tasks.adopt(name, task);
         }
         let hub = Arc::new(Hub::new(&cold.broadcast, in_force.hot.clone()));
-        let deliver =
+        let (arrivals, deliver) =
             delivery::start(Arc::clone(&backplane), &joined, Arc::clone(&hub), &metrics, shutdown.subscribe());
         tasks.adopt("delivery", deliver);
-        let (publisher, publish) = publisher::start(backplane, &joined, &metrics, shutdown.subscribe());
+        let (publisher, publish) = publisher::start(Arc::clone(&backplane), &joined, &metrics, shutdown.subscribe());
         tasks.adopt("publisher", publish);
         let sessions = Sessions::new(Parts {
             ping_interval: Duration::from_secs(cold.ping_interval_seconds.into()),
             hot: in_force.hot.clone(),
             hub,
-            publisher,
+            publisher: publisher.clone(),
             roster: joined.roster.clone(),
             membership: joined.membership.clone(),
             metrics: metrics.clone(),
         });
+
+        let parts = route::Parts { publisher, sessions: sessions.clone(), hot: in_force.hot.clone(), arrivals };
+        let (route, carry) = route::start(backplane, &joined, parts, &metrics, shutdown.subscribe());
+        tasks.adopt("push route", carry);
 
         let readiness = Readiness::new(joined.membership.clone(), draining.subscribe());
         let inside = Inside {
             readiness: readiness.clone(),
             membership: joined.membership.clone(),
             sessions: sessions.clone(),
+            push_keys: push_keys.clone(),
             template_hash: arguments.template_hash.clone(),
             hot_hash: in_force.hash,
             settings_problem: in_force.problem,
@@ -189,6 +205,16 @@ impl Gateway {
             shutdown.subscribe(),
             serve_internal(internal, internal::router(inside, registry)),
         );
+        let port = Port::new(port::Parts {
+            carrier: route,
+            keys: push_keys,
+            readiness: readiness.clone(),
+            hot: in_force.hot.clone(),
+            dialects: cold.push.dialects.clone(),
+            patience: port::Patience::default(),
+            metrics: metrics.clone(),
+        });
+        tasks.spawn("push port", shutdown.subscribe(), Arc::new(port).run(pushes, port::MAX_CONNECTIONS));
         let front = Front {
             entrance: sessions.clone(),
             routes: Routes { path: cold.path.clone(), page: cold.web_client },
@@ -207,6 +233,7 @@ impl Gateway {
             pod = arguments.pod_name,
             version = env!("CARGO_PKG_VERSION"),
             clients = %client_address,
+            pushes = %push_address,
             internal = %internal_address,
             path = cold.path,
             "gateway started"
@@ -214,6 +241,7 @@ impl Gateway {
         let drain_timeout = Duration::from_secs(cold.drain.timeout_seconds.into());
         Ok(Self {
             client_address,
+            push_address,
             internal_address,
             drain_timeout,
             joined,

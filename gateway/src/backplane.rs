@@ -14,7 +14,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chatroom_settings::{RedisState, RedisStatus};
+
+use tokio::sync::watch;
 
 use crate::id::{ConnectionId, Incarnation};
 use crate::message::{Epoch, Message};
@@ -70,8 +73,16 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     /// the others sweep them; with none, it is gone without a trace.
     fn leave(&self, me: Incarnation) -> Answer<'_, u64>;
 
-    /// Feeds what is published into the queue until its receiver is gone; connects again by itself.
-    fn subscribe(&self, queue: bus::Sender) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Sends bytes to another gateway, if the registry knows it. Nothing is kept: who does not listen now never hears it.
+    fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer>;
+
+    /// Feeds what is published, and what is sent to this gateway, into the queue until its receiver is gone; connects again by
+    /// itself. `me` is the gateway's name, which changes when it starts anew.
+    fn subscribe(
+        &self,
+        queue: bus::Sender,
+        me: watch::Receiver<Incarnation>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 /// Why a call has no answer.
@@ -188,6 +199,8 @@ pub struct Lease {
     pub peers: Peers,
     /// Where the order stands.
     pub position: Position,
+    /// The store's clock when it answered, in its own milliseconds.
+    pub time: u64,
 }
 
 /// Which step of a registration.
@@ -263,11 +276,48 @@ pub enum PublishAnswer {
         epoch: Epoch,
         /// Number of the batch's last message.
         last: u64,
+        /// People in the room at this place of the order.
+        online: u64,
     },
     /// Nothing was written: the room is in this epoch.
     OtherEpoch(Epoch),
     /// Nothing was written: the gateway has no lease.
     Fenced,
+}
+
+/// Something for another gateway.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// For whom.
+    pub to: Incarnation,
+    /// What; the backplane does not look into it.
+    pub body: Bytes,
+    /// How long it is good for, by the store's clock: who gets it later knows by [`Post::deadline`] that it is too late.
+    pub good_for: Duration,
+    /// How long a lease lasts: a registry that is younger than two of them does not know every gateway yet.
+    pub lease: Duration,
+}
+
+/// What comes of sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendAnswer {
+    /// On its way to somebody who listens.
+    Sent,
+    /// The gateway has a lease, but nobody seems to listen.
+    Unheard,
+    /// The registry does not know the gateway, and is too young to say that it is gone. Nothing was sent.
+    TooYoung,
+    /// The gateway was declared dead, or left. Nothing was sent.
+    Gone,
+}
+
+/// Something that another gateway sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Until when it is good, by the store's clock in its own milliseconds, as [`Lease::time`].
+    pub deadline: u64,
+    /// What was sent.
+    pub body: Bytes,
 }
 
 /// Messages that follow each other in the order.
@@ -293,7 +343,7 @@ impl Batch {
     /// Bytes it takes in a queue, about.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.messages.iter().map(|message| message.payload.len() + envelope::OVERHEAD_BYTES).sum()
+        self.messages.iter().map(|message| message.bytes() + envelope::OVERHEAD_BYTES).sum()
     }
 }
 

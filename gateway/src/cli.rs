@@ -32,15 +32,24 @@ pub struct Arguments {
     #[arg(long, value_name = "DIRECTORY", env = env::REDIS_DIRECTORY, default_value = files::REDIS_DIRECTORY)]
     pub redis_directory: PathBuf,
 
+    /// Directory of the push credential: `keys`, one a line. Looked at every five seconds, so a rotated key needs no
+    /// restart. Without it pushes are answered with 503.
+    #[arg(long, value_name = "DIRECTORY", env = env::PUSH_DIRECTORY, default_value = files::PUSH_DIRECTORY)]
+    pub push_directory: PathBuf,
+
     /// Port for clients: WebSocket and page. 0: any free one, told in the log.
     #[arg(long, value_name = "PORT", default_value_t = ports::CLIENTS)]
     pub client_port: u16,
+
+    /// Port for pushes, from functions and other programs. 0: any free one, told in the log.
+    #[arg(long, value_name = "PORT", default_value_t = ports::PUSH)]
+    pub push_port: u16,
 
     /// Port for probes, metrics and /status; keep it away from clients. 0: any free one, told in the log.
     #[arg(long, value_name = "PORT", default_value_t = ports::INTERNAL)]
     pub internal_port: u16,
 
-    /// Address that both ports are bound to [default: all, IPv6 and IPv4].
+    /// Address that all ports are bound to [default: all, IPv6 and IPv4].
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<IpAddr>,
 
@@ -87,15 +96,23 @@ mod tests {
         assert_eq!(arguments.cold_file, PathBuf::from("/etc/chatroom/cold/cold.yaml"));
         assert_eq!(arguments.hot_file, PathBuf::from("/etc/chatroom/hot/hot.yaml"));
         assert_eq!(arguments.redis_directory, PathBuf::from(files::REDIS_DIRECTORY));
+        assert_eq!(arguments.push_directory, PathBuf::from(files::PUSH_DIRECTORY));
         assert_eq!((arguments.client_port, arguments.internal_port), (ports::CLIENTS, ports::INTERNAL));
+        assert_eq!(arguments.push_port, ports::PUSH);
     }
 
     #[test]
     fn the_help_says_where_a_value_can_come_from() {
         let help = Arguments::command().render_long_help().to_string();
-        for name in
-            [env::COLD_FILE, env::HOT_FILE, env::REDIS_DIRECTORY, env::POD_NAME, env::POD_UID, env::TEMPLATE_HASH]
-        {
+        for name in [
+            env::COLD_FILE,
+            env::HOT_FILE,
+            env::REDIS_DIRECTORY,
+            env::PUSH_DIRECTORY,
+            env::POD_NAME,
+            env::POD_UID,
+            env::TEMPLATE_HASH,
+        ] {
             assert!(help.contains(name), "{name}");
         }
         assert!(help.contains("Exit codes"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rand::RngExt as _;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -16,9 +16,9 @@ use tracing::{debug, warn};
 use self::order::{Order, Output};
 use crate::backplane::bus::{self, BusEvent};
 use crate::backplane::seen::Seen;
-use crate::backplane::{Backplane, BackplaneError, History, RoomPosition};
+use crate::backplane::{Backplane, BackplaneError, History, Position, Post, RoomPosition};
 use crate::hub::Hub;
-use crate::id::Incarnation;
+use crate::id::{ConnectionId, Incarnation};
 use crate::membership::{Beat, Joined, LeaseClock};
 use crate::message::RoomMessage;
 use crate::metrics::Metrics;
@@ -31,6 +31,9 @@ const HURRY: u32 = 5;
 const UNDER_WAY: Duration = Duration::from_millis(500);
 /// Between two tries to read what Redis did not answer; the backplane itself waits for its connection.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// Posts of other gateways that wait to be looked at: more than come while a task waits for its turn.
+const MOST_POSTS: usize = 256;
 
 /// Who hears the room's messages in this process.
 pub trait Sink: Send + 'static {
@@ -51,6 +54,15 @@ impl Sink for Arc<Hub> {
     }
 }
 
+/// What else comes of delivering.
+#[derive(Debug)]
+pub struct Arrivals {
+    /// The last message that members have before them, or have been told to be lost; absent before the first lease.
+    pub delivered: watch::Receiver<Option<Position>>,
+    /// What other gateways sent to this one. What the room said before it was seen before, and need not be delivered yet.
+    pub posts: mpsc::Receiver<Post>,
+}
+
 /// Starts to deliver. Nothing comes before the first lease; from its place in the order on, nothing is left out. The task
 /// ends when `shutdown` becomes true or its sender is gone.
 #[must_use]
@@ -60,13 +72,18 @@ pub fn start(
     sink: impl Sink,
     metrics: &Metrics,
     mut shutdown: watch::Receiver<bool>,
-) -> JoinHandle<()> {
+) -> (Arrivals, JoinHandle<()>) {
     let (sender, bus) = bus::queue(metrics.bus_overflows.clone());
-    let feed = backplane.subscribe(sender);
+    let (me, name) = watch::channel(joined.membership.borrow().incarnation);
+    let feed = backplane.subscribe(sender, name);
+    let (posts, posts_now) = mpsc::channel(MOST_POSTS);
+    let (delivered, delivered_now) = watch::channel(None);
     let (clock, seen, metrics) = (joined.clock.clone(), joined.seen.clone(), metrics.clone());
     let beats = joined.beats.clone();
     let deliver = async move {
         let Some((incarnation, order, beats)) = first_lease(beats).await else { return };
+        me.send_replace(incarnation);
+        delivered.send_replace(Some(order.at().clone()));
         let now = Instant::now();
         let delivery = Delivery {
             backplane,
@@ -74,6 +91,9 @@ pub fn start(
             clock,
             beats,
             incarnation,
+            me,
+            delivered,
+            posts,
             is_new: false,
             seen,
             sink,
@@ -86,14 +106,15 @@ pub fn start(
         };
         delivery.run().await;
     };
-    tokio::spawn(async move {
+    let task = tokio::spawn(async move {
         let over = async move { _ = shutdown.wait_for(|over| *over).await };
         tokio::select! {
             () = over => {}
             () = feed => {}
             () = deliver => {}
         }
-    })
+    });
+    (Arrivals { delivered: delivered_now, posts: posts_now }, task)
 }
 
 async fn first_lease(mut beats: watch::Receiver<Beat>) -> Option<(Incarnation, Order, watch::Receiver<Beat>)> {
@@ -111,6 +132,10 @@ struct Delivery<S> {
     beats: watch::Receiver<Beat>,
     /// For whose clients it delivers.
     incarnation: Incarnation,
+    /// Under which name it is sent posts.
+    me: watch::Sender<Incarnation>,
+    delivered: watch::Sender<Option<Position>>,
+    posts: mpsc::Sender<Post>,
     /// Whether it waits to learn where the order of a new incarnation begins.
     is_new: bool,
     seen: Seen,
@@ -190,6 +215,7 @@ impl<S: Sink> Delivery<S> {
         let Beat { incarnation, began, .. } = self.beats.borrow_and_update().clone();
         if incarnation != self.incarnation {
             (self.incarnation, self.is_new) = (incarnation, true);
+            self.me.send_replace(incarnation);
             // For one that has not been told yet, what comes next does not follow. Nobody new is here before the lease.
             self.sink.lose_position();
         }
@@ -197,16 +223,22 @@ impl<S: Sink> Delivery<S> {
             && std::mem::take(&mut self.is_new)
         {
             self.order = Order::new(began);
+            self.tell_progress();
             (self.reading, self.repair) = (None, None);
             (self.look, self.urgent) = (Instant::now(), true);
         }
     }
 
     fn event(&mut self, event: BusEvent) {
-        if self.is_isolated() {
-            return;
-        }
+        let isolated = self.is_isolated();
         match event {
+            // Whoever takes it knows by itself whether it may act on it. One for whom there is no room is not answered.
+            BusEvent::Post(post) => {
+                if self.posts.try_send(post).is_err() {
+                    self.metrics.posts_dropped.inc();
+                }
+            }
+            _ if isolated => {}
             BusEvent::Batch(batch) => {
                 self.seen.observe(&batch.epoch, batch.last());
                 let outputs = self.order.batch(batch);
@@ -283,7 +315,8 @@ impl<S: Sink> Delivery<S> {
     fn act(&self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Deliver(messages) => {
+                Output::Deliver(mut messages) => {
+                    messages.iter_mut().for_each(|message| self.resolve(&mut message.message.exclude));
                     self.metrics.messages_delivered.inc_by(messages.len() as u64);
                     self.sink.deliver(&messages);
                 }
@@ -298,5 +331,26 @@ impl<S: Sink> Delivery<S> {
                 }
             }
         }
+        self.tell_progress();
+    }
+
+    /// Leaves of those who get no copy the ones who can be here: once for the gateway, and not for each member.
+    fn resolve(&self, exclude: &mut Option<Arc<[ConnectionId]>>) {
+        if let Some(all) = exclude {
+            let mine: Arc<[ConnectionId]> =
+                all.iter().copied().filter(|id| id.incarnation() == self.incarnation).collect();
+            *exclude = Some(mine).filter(|mine| !mine.is_empty());
+        }
+    }
+
+    /// Behind what was handed out.
+    fn tell_progress(&self) {
+        self.delivered.send_if_modified(|told| {
+            let differs = told.as_ref() != Some(self.order.at());
+            if differs {
+                *told = Some(self.order.at().clone());
+            }
+            differs
+        });
     }
 }

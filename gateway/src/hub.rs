@@ -4,6 +4,7 @@
 //! the cost of a slow member is a number, joining many frames into one write is reading on to the end of the log, and
 //! whoever falls out of the log is slow by definition.
 
+mod letters;
 mod log;
 mod member;
 
@@ -13,12 +14,14 @@ use chatroom_settings::{Broadcast, Hot};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::letters::Letter;
+pub use self::letters::{Letterbox, Posted};
 use self::log::Log;
 pub use self::member::{Member, Missed, Pending};
 use crate::id::ConnectionId;
-use crate::message::RoomMessage;
-use crate::protocol::Raw;
+use crate::message::{Kind, RoomMessage};
 use crate::protocol::batch::Builder;
+use crate::protocol::{Close, Raw};
 
 /// A batch is cut after so many bytes: it is what a frame half sent keeps alive, and what the log lets go at once.
 const BATCH_BYTES: usize = 128 * 1024;
@@ -91,6 +94,19 @@ impl Hub {
         let most_bytes = log::most_bytes(&self.hot.borrow().limits);
         let head = self.log().append(batches, most_bytes, Instant::now());
         self.head.send_modify(|known| known.advance(head));
+    }
+
+    /// Writes to one member alone, behind everything that was delivered so far. What waits for it may take
+    /// `limits.maxPendingBytes`, beside the frame that is half sent; one message always fits an empty queue.
+    pub fn send(&self, to: &Letterbox, kind: Kind, payload: &[u8]) -> Posted {
+        let most_bytes = self.hot.borrow().limits.max_pending_bytes as usize;
+        let frame = Raw::direct(kind, payload);
+        to.post(self.log().end(), Letter::Frame(frame), most_bytes)
+    }
+
+    /// Closes one member behind everything that was delivered, and sent to it, so far.
+    pub fn close(&self, member: &Letterbox, close: Close) -> Posted {
+        member.post(self.log().end(), Letter::Close(close), 0)
     }
 
     /// A hole in the order that cannot be repaired: members that cannot be told otherwise are closed with 4010.

@@ -16,8 +16,8 @@ use chatroom_settings::RedisStatus;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-pub use self::clock::LeaseClock;
 use self::clock::Watchdog;
+pub use self::clock::{LeaseClock, StoreClock};
 use self::roster::Roster;
 use crate::backplane::seen::Seen;
 use crate::backplane::{Backplane, BackplaneError, Peers, Position};
@@ -100,6 +100,8 @@ pub struct Joined {
     pub roster: Roster,
     /// Whether the lease is held at this very moment; exact also right after a freeze, when `membership` is late.
     pub clock: LeaseClock,
+    /// What time it is for the store.
+    pub store_clock: StoreClock,
     /// Asks for a lease out of turn.
     pub renew: Renew,
     /// The highest places in the order that were seen.
@@ -184,6 +186,7 @@ pub fn join(
         membership: membership_now,
         roster: roster.clone(),
         clock: LeaseClock::new(settings.timing.lease),
+        store_clock: StoreClock::default(),
         renew,
         seen: Seen::default(),
         beats: beats_now,

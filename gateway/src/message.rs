@@ -24,6 +24,17 @@ pub struct Message {
     pub kind: Kind,
     /// What was said, as it was received.
     pub payload: Bytes,
+    /// Who gets no copy, beside the sender; absent: nobody.
+    pub exclude: Option<Arc<[ConnectionId]>>,
+}
+
+impl Message {
+    /// Bytes it takes in a queue or an envelope, without what is the same for each.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let exclude = self.exclude.as_ref().map_or(0, |exclude| size_of_val(&**exclude));
+        self.payload.len() + exclude
+    }
 }
 
 /// The name of one unbroken run of sequence numbers of a room.

@@ -21,6 +21,15 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// What came of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByPush {
+    /// In which words it was asked for.
+    pub dialect: &'static str,
+    /// `ok`, or the stable `code` of the refusal.
+    pub outcome: &'static str,
+}
+
 /// The settings that a gateway runs, by the hashes that `/status` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BySettings {
@@ -58,12 +67,18 @@ pub struct Metrics {
     pub publishes: Family<ByResult, Counter>,
     /// Seconds from handing a message over until its place in the order is known.
     pub publish_seconds: Latency,
+    /// Requests to the push port, by dialect and outcome.
+    pub pushes: Family<ByPush, Counter>,
+    /// Seconds from the end of a push's body until its outcome is known.
+    pub push_seconds: Latency,
     /// Messages taken from the room in order.
     pub messages_delivered: Counter,
     /// Frames written to clients.
     pub deliveries: Counter,
     /// Batches that found the queue before delivery full: a hole that the log fills.
     pub bus_overflows: Counter,
+    /// Pushes of other gateways that were dropped for want of room: nobody answers them.
+    pub posts_dropped: Counter,
     /// Holes in the order that were repaired from the log.
     pub holes_repaired: Counter,
     /// Holes that could not be repaired: clients were told.
@@ -122,9 +137,12 @@ impl Metrics {
             "From handing a message over until its place is known",
             m.publish_seconds.0,
         );
+        registry.register("pushes", "Requests to the push port, by dialect and outcome", m.pushes);
+        registry.register("push_seconds", "From having read a push until its outcome is known", m.push_seconds.0);
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
         registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);
+        registry.register("posts_dropped", "Pushes of other gateways dropped for want of room", m.posts_dropped);
         registry.register("holes_repaired", "Holes in the order that were repaired from the log", m.holes_repaired);
         registry.register("positions_lost", "Holes that could not be repaired; clients were told", m.positions_lost);
         registry.register("redis_connected", "Whether Redis answers", m.redis_connected);

@@ -8,7 +8,7 @@ pub mod frames;
 pub mod rates;
 pub mod raw;
 
-pub use batch::{Batch, Run};
+pub use batch::{Batch, NotFor, Run};
 pub use close::Close;
 pub use frames::{Decoder, Event, Violation};
 pub use raw::Raw;

@@ -25,6 +25,12 @@ impl Readiness {
         openness(self.membership.borrow().standing, *self.draining.borrow())
     }
 
+    /// How the gateway stands in the room, draining or not.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.membership.borrow().standing
+    }
+
     /// Whether the gateway lets its clients go.
     #[must_use]
     pub fn is_draining(&self) -> bool {

@@ -21,10 +21,11 @@ use self::pump::{Publishing, Pump, Ways};
 use self::table::{Place, Table};
 use crate::admission::ClientRequest;
 use crate::backplane::publisher::Publisher;
-use crate::hub::{Hub, Member};
+use crate::hub::{Hub, Member, Posted};
 use crate::id::ConnectionId;
 use crate::membership::roster::{Details, RegisterError, Roster};
 use crate::membership::{Membership, Standing};
+use crate::message::Kind;
 use crate::metrics::Metrics;
 use crate::protocol::Close;
 use crate::socket::Socket;
@@ -75,6 +76,14 @@ pub struct Ticket {
     place: Place,
 }
 
+impl Ticket {
+    /// The connection that it is for.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+}
+
 /// Why a session cannot begin; the client gets 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdmitError {
@@ -87,6 +96,28 @@ pub enum AdmitError {
     /// All sockets that the pod may hold are taken.
     #[error("the gateway is full")]
     Full,
+}
+
+/// What became of a message for one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It stands in the client's own queue, or is written.
+    Queued,
+    /// As much waits for the client as may (`limits.maxPendingBytes`).
+    Full,
+    /// It is larger than `limits.maxMessageBytes`.
+    TooLarge,
+    /// The client is not here, or going.
+    Gone,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// What the registry keeps.
+    pub details: Details,
+    /// When the client was last heard, in milliseconds since 1970 by this gateway's clock.
+    pub last_active_at: u64,
 }
 
 impl Sessions {
@@ -119,7 +150,10 @@ impl Sessions {
         let place = table.place(id, at_most)?;
         let member = hub.join(id);
         match roster.register(id, details(request)).await {
-            Ok(()) => Ok(Ticket { id, member, registration: Registration { id, roster: roster.clone() }, place }),
+            Ok(()) => {
+                place.sit(member.letterbox());
+                Ok(Ticket { id, member, registration: Registration { id, roster: roster.clone() }, place })
+            }
             Err(RegisterError::Unavailable | RegisterError::Fenced) => Err(AdmitError::Unavailable),
         }
     }
@@ -135,6 +169,7 @@ impl Sessions {
         let mut hot = hot.clone();
         let limits = hot.borrow_and_update().limits.clone();
         let spread = rand::rng().random();
+        let (orders, heard) = place.begin();
         let pump = Pump {
             machine: Machine::new(id, *ping_interval, limits, spread, Instant::now().into_std()),
             socket: Socket::new(stream, read_ahead),
@@ -142,7 +177,8 @@ impl Sessions {
             ways: Arc::clone(ways),
             hot,
             isolated: isolated.clone(),
-            orders: place.begin(),
+            orders,
+            heard,
             publishing: Publishing::default(),
             has_more: false,
         };
@@ -154,6 +190,36 @@ impl Sessions {
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.table.count()
+    }
+
+    /// Writes a message to one client alone, behind everything that was delivered so far. Never waits.
+    #[must_use]
+    pub fn send(&self, to: ConnectionId, kind: Kind, payload: &[u8]) -> Sent {
+        let Inner { hot, hub, table, .. } = &*self.0;
+        if payload.len() > hot.borrow().limits.max_message_bytes as usize {
+            return Sent::TooLarge;
+        }
+        match table.letterbox(to).map(|letterbox| hub.send(&letterbox, kind, payload)) {
+            Some(Posted::Queued) => Sent::Queued,
+            Some(Posted::Full) => Sent::Full,
+            Some(Posted::Over) | None => Sent::Gone,
+        }
+    }
+
+    /// Closes one client's connection, behind everything that was delivered and sent to it so far. Never waits. Answers whether
+    /// there is such a client.
+    #[must_use]
+    pub fn close(&self, id: ConnectionId, close: Close) -> bool {
+        let Inner { hub, table, .. } = &*self.0;
+        table.letterbox(id).is_some_and(|letterbox| hub.close(&letterbox, close) == Posted::Queued)
+    }
+
+    /// What is known of a client's connection; nothing of one that is not here.
+    #[must_use]
+    pub fn describe(&self, id: ConnectionId) -> Option<Known> {
+        let heard_after = self.0.table.heard_after(id)?;
+        let details = self.0.roster.details(id)?;
+        Some(Known { last_active_at: details.connected_at.saturating_add(heard_after), details })
     }
 
     /// Closes all sessions with 1012, spread evenly over the window in random order, and waits until all have ended. From
@@ -205,7 +271,7 @@ async fn follow(mut membership: watch::Receiver<Membership>, standing: watch::Se
         };
         if current != incarnation {
             incarnation = current;
-            table.close_foreign(current, Close::Restart);
+            table.close_foreign(current, &Close::Restart);
         }
         standing.send_if_modified(|known| std::mem::replace(known, isolated) != isolated);
         if membership.changed().await.is_err() {

@@ -122,6 +122,9 @@ mod checks {
 
     use super::{Problem, Settings};
 
+    /// A smaller queue for direct pushes would be no queue.
+    const LEAST_PENDING_BYTES: u32 = 1024;
+
     impl Settings for Cold {
         fn check(&self) -> Result<(), Problem> {
             let path_is_good = self.path.starts_with('/')
@@ -155,6 +158,9 @@ mod checks {
             }
             at_least_one("limits.maxConnectionsPerPod", self.limits.max_connections_per_pod)?;
             at_least_one("limits.maxMessageBytes", self.limits.max_message_bytes)?;
+            if self.limits.max_pending_bytes < LEAST_PENDING_BYTES {
+                return Err(Problem::new("limits.maxPendingBytes", "at least 1024"));
+            }
             at_least_one("limits.slowSeconds", self.limits.slow_seconds)?;
             at_least_one("limits.idleTimeoutSeconds", self.limits.idle_timeout_seconds.unwrap_or(1))?;
             at_least_one("limits.maxConnectionAgeSeconds", self.limits.max_connection_age_seconds.unwrap_or(1))
@@ -212,6 +218,12 @@ limits: {maxConnectionsPerPod: 10, maxMessageBytes: 100, slowSeconds: 10}
     }
 
     #[test]
+    fn a_file_of_the_version_before_bounds_what_is_pending_as_usual() {
+        let hot = parse::<Hot>(Path::new("h"), HOT).unwrap().value;
+        assert_eq!(hot.limits.max_pending_bytes, chatroom_settings::MAX_PENDING_BYTES);
+    }
+
+    #[test]
     fn the_hash_is_the_beginning_of_the_texts_sha256() {
         assert_eq!(hash("abc"), "ba7816bf8f01cfea");
     }
@@ -243,6 +255,11 @@ limits: {maxConnectionsPerPod: 10, maxMessageBytes: 100, slowSeconds: 10}
             ("https://chat.example.com", "chat.example.com", "allowedOrigins[0]"),
             ("https://chat.example.com", "https://chat.example.com/path", "allowedOrigins[0]"),
             ("maxConnectionsPerPod: 10", "maxConnectionsPerPod: 0", "limits.maxConnectionsPerPod must be at least 1"),
+            (
+                "slowSeconds: 10",
+                "slowSeconds: 10, maxPendingBytes: 1023",
+                "limits.maxPendingBytes must be at least 1024",
+            ),
         ];
         for (from, to, expected) in hot {
             let said = complaint::<Hot>(&HOT.replace(from, to));

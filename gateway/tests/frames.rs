@@ -173,14 +173,15 @@ proptest! {
         let raw = Raw::new(Some("({online})".to_owned()), true);
         let mut builder = Builder::default();
         let mut encode = |kind, payload: Bytes| {
-            raw.encode(&RoomMessage { seq: 1, online, message: Message { from: None, kind, payload } }, &mut builder);
+            raw.encode(&RoomMessage { seq: 1, online, message: Message { from: None, kind, payload, exclude: None } }, &mut builder);
         };
         for text in &texts {
             encode(Kind::Text, Bytes::copy_from_slice(text.as_bytes()));
         }
         encode(Kind::Binary, binary.clone().into());
         let mut runs: Vec<Run> = Vec::new();
-        builder.finish().runs_for(nobody(), 0, 1, &mut runs);
+        let batch = builder.finish();
+        batch.runs_for(nobody(), 0..batch.frames(), 1, &mut runs);
         let mut expected: Vec<Theirs> = texts.iter().map(|text| Theirs::text(format!("{text}({online})"))).collect();
         expected.push(Theirs::binary(binary));
         prop_assert_eq!(client_reads(runs[0].bytes().to_vec()), expected);

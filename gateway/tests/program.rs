@@ -36,7 +36,7 @@ fn program(directory: &TempDir, cold: &str, hot: &str) -> Command {
         .env("CHATROOM_COLD_FILE", cold_file)
         .arg("--hot-file")
         .arg(hot_file)
-        .args(["--bind=127.0.0.1", "--internal-port=0"])
+        .args(["--bind=127.0.0.1", "--push-port=0", "--internal-port=0"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);

@@ -271,14 +271,14 @@ async fn a_repeat_after_a_failover_keeps_the_place_it_had_in_the_epoch_before() 
     };
     let before = lease(&[]).await.position.epoch;
     let placed = publish(&before, 1).await;
-    assert_eq!(placed, PublishAnswer::Placed { epoch: before.clone(), last: 1 });
+    assert_eq!(placed, PublishAnswer::Placed { epoch: before.clone(), last: 1, online: 0 });
     // As another server with the same data says it.
     let () = server.query(&["HSET", &format!("{}room", prefix("failover")), "run", "another"]);
     let Position { epoch: after, seq } = lease(&[Position { epoch: before.clone(), seq: 3 }]).await.position;
     assert!(after != before && seq == 0);
     assert_eq!(publish(&before, 1).await, PublishAnswer::OtherEpoch(after.clone()));
     assert_eq!(publish(&after, 1).await, placed);
-    assert_eq!(publish(&after, 2).await, PublishAnswer::Placed { epoch: after.clone(), last: 1 });
+    assert_eq!(publish(&after, 2).await, PublishAnswer::Placed { epoch: after.clone(), last: 1, online: 0 });
     let position = backplane.position().await.unwrap();
     assert_eq!(position.now, Position { epoch: after, seq: 1 });
     assert_eq!(position.former, Some(Position { epoch: before, seq: 3 }), "as far as anybody saw");

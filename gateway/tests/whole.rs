@@ -55,8 +55,13 @@ logFormat: Text
             "{{logFilter: info, limits: {{maxConnectionsPerPod: {seats}, maxMessageBytes: 65536, slowSeconds: 10}}}}"
         );
         fs::write(&hot_file, hot).unwrap();
-        let mut arguments =
-            Arguments::parse_from(["chatroom-gateway", "--bind=127.0.0.1", "--client-port=0", "--internal-port=0"]);
+        let mut arguments = Arguments::parse_from([
+            "chatroom-gateway",
+            "--bind=127.0.0.1",
+            "--client-port=0",
+            "--push-port=0",
+            "--internal-port=0",
+        ]);
         (arguments.cold_file, arguments.hot_file) = (cold_file, hot_file);
         let inputs = app::read_inputs(&arguments).unwrap();
         let gateway = Gateway::start(&arguments, inputs, LogFilter::fixed()).unwrap();

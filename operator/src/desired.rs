@@ -6,6 +6,8 @@ mod deployment;
 pub(crate) mod live;
 mod overrides;
 mod pod_disruption_budget;
+pub(crate) mod push_secret;
+mod push_service;
 mod redis;
 mod security;
 mod service;
@@ -30,11 +32,15 @@ pub struct Resources {
     pub config_map: ConfigMap,
     /// What the pods run as: no rights, no token; `None`: they run as somebody else's.
     pub service_account: Option<ServiceAccount>,
+    /// The Secret with the push keys; `None`: somebody else makes it.
+    pub push_secret: Option<SecretToCreate>,
     /// The room's own Redis; `None`: it has none, or [`RedisDecision`](crate::decide::RedisDecision) says that the old one
     /// is left alone.
     pub redis: Option<RedisResources>,
     /// The Service in front of the gateways.
     pub service: Service,
+    /// The Service through which other programs push to them.
+    pub push_service: Service,
     /// The gateways.
     pub deployment: Deployment,
     /// What a node drain may take at once; `None`: everything.
@@ -62,10 +68,10 @@ pub struct SecretToCreate {
 }
 
 /// Text around a random value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretTemplate {
     /// What stands before it.
-    pub prefix: &'static str,
+    pub prefix: String,
     /// What stands after it.
     pub suffix: &'static str,
 }
@@ -89,8 +95,10 @@ pub fn desired(names: &Names, room: &Room, decision: &Decision) -> Resources {
         config_map: config_map::config_map(names, room),
         service_account: (decision.service_account == ServiceAccountDecision::Make)
             .then(|| service_account::service_account(names)),
+        push_secret: push_secret::push_secret(names, room),
         redis: redis::redis(names, room, &decision.redis),
         service: service::service(names, room),
+        push_service: push_service::push_service(names),
         deployment: deployment::deployment(names, room, decision),
         pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(names, room),
     }

@@ -45,6 +45,8 @@ pub mod pod {
     pub const CONTAINER: &str = "gateway";
     /// Name of the clients' port, to which the Service points.
     pub const CLIENTS_PORT: &str = "ws";
+    /// Name of the port of reverse push, to which its Service points.
+    pub const PUSH_PORT: &str = "push";
     /// Name of the port of probes and metrics.
     pub const INTERNAL_PORT: &str = "internal";
     /// Volume of the hot settings.
@@ -53,8 +55,10 @@ pub mod pod {
     pub const COLD_VOLUME: &str = "cold";
     /// Volume of the Redis credentials.
     pub const REDIS_VOLUME: &str = "redis";
+    /// Volume of the push keys.
+    pub const PUSH_VOLUME: &str = "push";
     /// All volumes of ours.
-    pub const VOLUMES: [&str; 3] = [HOT_VOLUME, COLD_VOLUME, REDIS_VOLUME];
+    pub const VOLUMES: [&str; 4] = [HOT_VOLUME, COLD_VOLUME, REDIS_VOLUME, PUSH_VOLUME];
 }
 
 /// The parts of a room.
@@ -93,7 +97,7 @@ pub struct Names {
 impl Names {
     /// The port on which the room's own Redis listens.
     pub const REDIS_PORT: u16 = 6379;
-    /// The port of the room's Service.
+    /// The port of the room's Services.
     pub const SERVICE_PORT: u16 = 80;
 
     /// The names of the room that `identity` tells apart.
@@ -144,6 +148,11 @@ impl Names {
     /// Deployment, Service and Secret of the room's own Redis.
     pub fn redis(&self) -> String {
         format!("{}-redis", self.room())
+    }
+
+    /// Service of reverse push, and the room's own Secret with its keys.
+    pub fn push(&self) -> String {
+        format!("{}-push", self.room())
     }
 
     /// Labels of every child of a component.
@@ -206,6 +215,11 @@ impl Names {
     /// `host:port` of the room's own Redis. Without the cluster domain, which is not the same everywhere.
     pub fn redis_address(&self) -> String {
         format!("{}.{}.svc:{}", self.redis(), self.namespace(), Self::REDIS_PORT)
+    }
+
+    /// Where programs inside the cluster push. Without a key.
+    pub fn push_url(&self) -> String {
+        format!("http://{}.{}.svc/push", self.push(), self.namespace())
     }
 
     /// Where clients inside the cluster connect.

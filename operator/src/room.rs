@@ -11,6 +11,7 @@ mod labels;
 mod overrides;
 mod placement;
 mod pod;
+mod push;
 mod redis;
 mod rollout;
 pub(crate) mod typo;
@@ -24,6 +25,7 @@ pub(crate) use labels::is_dns_label;
 pub use overrides::Overrides;
 pub use placement::Placement;
 pub use pod::{Logging, Pod, Resources};
+pub use push::Push;
 pub use redis::{EphemeralRedis, ExternalRedis, KeyPrefix, Redis};
 pub use rollout::{DisruptionBudget, Drain, PodsOrPercent, Rollout, Service};
 
@@ -53,6 +55,8 @@ pub struct Room {
     pub image_pull_secrets: Vec<String>,
     /// What clients meet.
     pub clients: Clients,
+    /// How other programs speak to them.
+    pub push: Push,
     /// What the replicas share.
     pub redis: Redis,
     /// How a gateway lets its clients go.

@@ -19,18 +19,20 @@ const fn child(kind: &'static str, group: &'static str, plural: &'static str, su
 }
 
 /// All that the operator keeps as it should be.
-pub(crate) const KEPT: [Child; 7] = [
+pub(crate) const KEPT: [Child; 8] = [
     child("ConfigMap", "", "configmaps", "-config"),
     child("ServiceAccount", "", "serviceaccounts", ""),
     child("Service", "", "services", "-redis"),
     child("Deployment", "apps", "deployments", "-redis"),
     child("Service", "", "services", ""),
+    child("Service", "", "services", "-push"),
     child("Deployment", "apps", "deployments", ""),
     child("PodDisruptionBudget", "policy", "poddisruptionbudgets", ""),
 ];
 
-/// The one that it creates and never looks at again.
-pub(crate) const SECRET: Child = child("Secret", "", "secrets", "-redis");
+/// Those that it creates and never looks at again.
+pub(crate) const SECRETS: [Child; 2] =
+    [child("Secret", "", "secrets", "-push"), child("Secret", "", "secrets", "-redis")];
 
 impl Child {
     /// Its name in this room.

@@ -5,6 +5,7 @@ use chatroom_tests::wait::until;
 use serde_json::{Value, json};
 
 use crate::children::KEPT;
+use crate::operator::established;
 use crate::world::{A_WHILE, World, in_namespace, manifest};
 
 #[tokio::test]
@@ -16,7 +17,7 @@ async fn the_definition_is_taken_in_both_styles_and_at_any_cost_of_its_rules() {
         {
             let definition = definition(group);
             world.plane.kubectl(&["apply", style, "--filename=-"], &definition.to_string()).unwrap();
-            established(world, group).await;
+            served(world, group).await;
             let conditions = "--output=jsonpath={.status.conditions[*].type}";
             let types = world.plane.kubectl(&["get", "crd", &format!("chatrooms.{group}"), conditions], "").unwrap();
             assert!(!types.contains("NonStructuralSchema"), "{types}");
@@ -100,7 +101,7 @@ async fn a_room_that_was_stored_under_looser_rules_can_still_be_worked_with_afte
         let mut older = definition(group);
         without_rules(&mut older);
         world.plane.kubectl(&["apply", "--server-side", "--filename=-"], &older.to_string()).unwrap();
-        established(world, group).await;
+        served(world, group).await;
         let mut room = manifest("lobby", &json!({"path": "chat", "redis": {"ephemeral": {}}}));
         room["apiVersion"] = json!(format!("{group}/v1alpha1"));
         world.kubectl(&["create", "--filename=-"], &room.to_string()).unwrap();
@@ -148,9 +149,8 @@ fn without_rules(value: &mut Value) {
     }
 }
 
-async fn established(world: &World, group: &str) {
-    let definition = format!("crd/chatrooms.{group}");
-    world.plane.kubectl(&["wait", "--for=condition=Established", &definition, "--timeout=60s"], "").unwrap();
+async fn served(world: &World, group: &str) {
+    established(world.plane, &format!("chatrooms.{group}")).await;
     // Discovery comes a moment later.
     until("the group is served", A_WHILE, async || {
         let path = format!("/apis/{group}/v1alpha1/namespaces/{}/chatrooms", world.namespace);

@@ -8,7 +8,7 @@ use kube::discovery::{Discovery, verbs};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
-use crate::children::{KEPT, SECRET};
+use crate::children::{KEPT, SECRETS};
 use crate::world::{World, in_namespace};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn a_room_has_exactly_the_children_of_the_table() {
     in_namespace("children", async |world| {
         world.apply("lobby", json!({})).await;
         let room = world.settled("lobby").await;
-        let table: BTreeSet<_> = KEPT.iter().chain([&SECRET]).map(|child| child.called("lobby")).collect();
+        let table: BTreeSet<_> = KEPT.iter().chain(&SECRETS).map(|child| child.called("lobby")).collect();
         assert_eq!(owned_by(world, &room.uid().unwrap()).await, table, "a new child belongs into children.rs");
     })
     .await;
@@ -30,8 +30,8 @@ async fn a_new_room_costs_one_look_and_one_write_a_child() {
         world.has("lobby", crate::world::A_WHILE, condition::STALLED, "False", "Progressing").await;
         let asked = world.asked_since(mark);
         let lines: Vec<_> = asked.iter().map(ToString::to_string).collect();
-        // A get and an apply for each that is kept, one create of the Secret, and the status.
-        assert!(lines.len() <= 2 * KEPT.len() + 2, "{}: {lines:#?}", lines.len());
+        // A get and an apply for each that is kept, one create for each Secret, and the status.
+        assert!(lines.len() <= 2 * KEPT.len() + SECRETS.len() + 1, "{}: {lines:#?}", lines.len());
         let statuses = asked.iter().filter(|request| request.resource == "chatrooms/status").count();
         assert_eq!(statuses, 1, "{lines:#?}");
     })

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use crate::children::{Child, KEPT, SECRET};
+use crate::children::{Child, KEPT, SECRETS};
 use crate::world::{PROMISED, World, in_namespace};
 
 #[tokio::test]
@@ -32,10 +32,27 @@ async fn is_in_the_way(world: &World, child: Child, index: usize) {
 #[tokio::test]
 async fn a_secret_that_is_there_is_used_and_not_touched() {
     in_namespace("secret", async |world| {
-        let theirs = world.create(SECRET, &SECRET.of_somebody_else("lobby")).await;
+        let theirs =
+            join_all(SECRETS.map(async |secret| world.create(secret, &secret.of_somebody_else("lobby")).await)).await;
         world.apply("lobby", json!({})).await;
         world.settled("lobby").await;
-        assert_eq!(world.child(SECRET, "lobby").await, theirs);
+        for (secret, theirs) in SECRETS.into_iter().zip(theirs) {
+            assert_eq!(world.child(secret, "lobby").await, theirs);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_room_that_names_its_push_keys_gets_no_secret_for_them_and_its_status_names_theirs() {
+    in_namespace("push-keys", async |world| {
+        world.apply("lobby", json!({"push": {"secretName": "ours", "dialects": ["Tencent"]}})).await;
+        let status = world.settled("lobby").await.status.unwrap_or_default();
+        assert_eq!(status.push_secret_name.as_deref(), Some("ours"));
+        let url = format!("http://lobby-push.{}.svc/push", world.namespace);
+        assert_eq!(status.push_url, Some(url));
+        let [push, _] = SECRETS;
+        assert_eq!(world.of_kind(push).get_opt("lobby-push").await.expect("Secrets can be asked for"), None);
     })
     .await;
 }
@@ -44,7 +61,7 @@ async fn a_secret_that_is_there_is_used_and_not_touched() {
 async fn a_child_of_another_room_is_somebody_elses() {
     in_namespace("other-room", async |world| {
         let hall = world.apply("hall", json!({})).await;
-        let [.., service, _, _] = KEPT;
+        let [.., service, _, _, _] = KEPT;
         let metadata =
             json!({"ownerReferences": [owner("chatroom.dev/v1alpha1", "ChatRoom", "hall", &hall.uid().unwrap())]});
         let theirs = service.object("lobby", &metadata, json!({"spec": {"ports": [{"port": 80}]}}));
@@ -60,7 +77,7 @@ async fn a_child_of_another_room_is_somebody_elses() {
 #[tokio::test]
 async fn what_is_no_longer_wanted_is_deleted_by_its_uid() {
     in_namespace("orphans", async |world| {
-        let [_, _, redis_service, redis, _, _, budget] = KEPT;
+        let [_, _, redis_service, redis, .., budget] = KEPT;
         world.apply("lobby", json!({})).await;
         world.settled("lobby").await;
         let mut expected = Vec::new();
@@ -79,7 +96,9 @@ async fn what_is_no_longer_wanted_is_deleted_by_its_uid() {
             })
             .collect();
         assert_eq!(deleted, expected);
-        world.child(SECRET, "lobby").await;
+        for secret in SECRETS {
+            world.child(secret, "lobby").await;
+        }
     })
     .await;
 }
@@ -87,7 +106,7 @@ async fn what_is_no_longer_wanted_is_deleted_by_its_uid() {
 #[tokio::test]
 async fn what_only_looks_like_an_orphan_of_ours_is_left() {
     in_namespace("lookalikes", async |world| {
-        let [config_map, _, redis_service, redis, _, _, budget] = KEPT;
+        let [config_map, _, redis_service, redis, .., budget] = KEPT;
         let note = world.create(config_map, &config_map.of_somebody_else("note")).await;
         let metadata = json!({
             "labels": {"app.kubernetes.io/managed-by": "chatroom-operator", "app.kubernetes.io/instance": "lobby"},

@@ -55,7 +55,7 @@ impl Operator {
         manifests: &str,
         variables: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let account = install_chart(plane, release, manifests)?;
+        let account = install_chart(plane, release, manifests).await?;
         let token = token(plane, &account).await?;
         let kubeconfig = plane.kubeconfig(release, &token).map_err(|error| error.to_string())?;
         let pid = start(plane, release, &[&[("KUBECONFIG", kubeconfig.as_str())], variables].concat()).await?;
@@ -72,16 +72,26 @@ impl Operator {
 
 /// Applies what the chart makes, the operator's own Deployment included: nobody runs it here. Answers the name of the operator's
 /// ServiceAccount.
-fn install_chart(plane: &ControlPlane, release: &str, manifests: &str) -> Result<String, String> {
+async fn install_chart(plane: &ControlPlane, release: &str, manifests: &str) -> Result<String, String> {
     let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     plane.kubectl(&["apply", "--server-side", "--filename=-"], &namespace.to_string())?;
     plane.kubectl(&["apply", "--server-side", "--filename=-"], manifests)?;
-    plane.kubectl(&["wait", "--for=condition=Established", "crd/chatrooms.chatroom.dev", "--timeout=60s"], "")?;
+    established(plane, "chatrooms.chatroom.dev").await;
     let selector = format!("--selector=app.kubernetes.io/instance={release}");
     let accounts =
         plane.kubectl(&["get", "serviceaccounts", "--namespace", NAMESPACE, &selector, "--output=name"], "")?;
     let account = accounts.lines().next().and_then(|line| line.strip_prefix("serviceaccount/"));
     account.map(str::to_owned).ok_or_else(|| format!("the chart makes no ServiceAccount:\n{manifests}"))
+}
+
+/// Waits until the API server serves what a resource definition defines. `kubectl wait` alone fails at once while the definition
+/// has no conditions at all.
+pub(crate) async fn established(plane: &ControlPlane, definition: &str) {
+    let definition = format!("crd/{definition}");
+    until("the definition is established", STARTED, async || {
+        plane.kubectl(&["wait", "--for=condition=Established", &definition, "--timeout=60s"], "").map(drop)
+    })
+    .await;
 }
 
 /// The chart's manifests as helm makes them.

@@ -10,7 +10,7 @@ use kube::api::PostParams;
 use kube::{Error, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::children::{Child, KEPT, SECRET};
+use crate::children::{Child, KEPT, SECRETS};
 use crate::world::{PROMISED, World, in_namespace};
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn swap(world: &World, child: Child, room: &str) -> DynamicObject {
 
 /// The audit log knows: the operator wrote the room's children and its status, and deleted nothing.
 fn only_its_own_was_written(world: &World, room: &str) {
-    let children = KEPT.iter().chain([&SECRET]);
+    let children = KEPT.iter().chain(&SECRETS);
     let mut own: BTreeSet<_> = children.map(|child| (child.plural.to_owned(), child.name(room))).collect();
     own.insert(("chatrooms/status".to_owned(), room.to_owned()));
     let written = world.plane.audit().writes(&world.plane.operator().user, &world.namespace);

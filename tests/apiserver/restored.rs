@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, PropagationPolicy};
 use serde_json::json;
 
 use crate::audit::Request;
-use crate::children::{KEPT, SECRET};
+use crate::children::{KEPT, SECRETS};
 use crate::world::{A_WHILE, PROMISED, World, in_namespace};
 use chatroom_tests::wait::until;
 
@@ -106,7 +106,7 @@ async fn a_room_in_a_namespace_that_is_deleted_ends_quietly() {
 
 /// The uid of each child that is there.
 async fn uids(world: &World) -> BTreeMap<String, Option<String>> {
-    let all = KEPT.iter().chain([&SECRET]);
+    let all = KEPT.iter().chain(&SECRETS);
     let found = join_all(all.map(async |child| {
         let live = world.of_kind(*child).get_opt(&child.name("lobby")).await.expect("the API server answers");
         live.map(|live| (child.called("lobby"), live.uid()))

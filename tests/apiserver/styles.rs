@@ -144,7 +144,7 @@ async fn what_others_set_on_the_children_stays_when_the_operator_writes() {
     in_namespace("others", async |world| {
         world.apply("lobby", json!({"replicas": 2})).await;
         world.settled("lobby").await;
-        let [config_map, _, _, _, service, deployment, _] = KEPT;
+        let [config_map, _, _, _, service, _, deployment, _] = KEPT;
         world.kubectl(&["rollout", "restart", "deployment/lobby"], "").unwrap();
         world.kubectl(&["annotate", "service/lobby", "cloud.example.com/seen=yes"], "").unwrap();
         world.kubectl(&["label", "configmap/lobby-config", "example.com/backup=yes"], "").unwrap();
@@ -183,7 +183,7 @@ async fn what_is_taken_away_from_a_room_vanishes_from_its_children() {
         let much = arms().pop().unwrap();
         world.apply("lobby", much).await;
         world.settled("lobby").await;
-        let [_, _, _, _, service, deployment, _] = KEPT;
+        let [_, _, _, _, service, _, deployment, _] = KEPT;
         let said = ["team", "example.com/note", "RUST_BACKTRACE", "fast", "dedicated"];
         let text = world.child(deployment, "lobby").await.data.to_string();
         assert!(said.iter().all(|word| text.contains(word)), "{text}");

@@ -57,8 +57,19 @@ const RULES: &[Rule] = &[
         may_not_know: &[REDIS, HTTP, &["crate::backplane", "crate::http", "crate::session"]],
     },
     Rule { room: "gateway/src/delivery", may_not_know: &[REDIS, HTTP, &["crate::session", "crate::http"]] },
+    Rule { room: "gateway/src/push/route", may_not_know: &[REDIS, HTTP, &["crate::http", "crate::socket"]] },
     Rule { room: "gateway/src/id", may_not_know: &[&["tokio"], HTTP, REDIS] },
     Rule { room: "gateway/src/message", may_not_know: &[HANDS, HTTP, REDIS] },
+    Rule {
+        room: "gateway/src/dialect",
+        may_not_know: &[
+            HANDS,
+            HTTP,
+            REDIS,
+            &["crate::push", "crate::session", "crate::hub", "crate::backplane", "crate::membership"],
+        ],
+    },
+    Rule { room: "gateway/src/push", may_not_know: &[REDIS, &["axum", "crate::hub", "crate::socket"]] },
     // operator: the steps without hands
     Rule { room: "operator/src/controller/validate", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/controller/report", may_not_know: &[HANDS, CLUSTER, HTTP] },

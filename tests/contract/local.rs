@@ -8,7 +8,8 @@ use chatroom_operator::desired::settings;
 use chatroom_operator::names::Names;
 use chatroom_operator::tool::local::Output;
 use chatroom_operator::tool::local::backplane::Shared;
-use chatroom_operator::tool::local::plan::{Plan, Wishes};
+use chatroom_operator::tool::local::plan::{Credentials, Plan, Wishes};
+use chatroom_operator::tool::local::push_keys::PushKeys;
 use chatroom_settings::names::files;
 use chatroom_settings::{Cold, Hot};
 use clap::Parser as _;
@@ -19,14 +20,20 @@ use crate::rooms::{Case, cases};
 fn the_gateway_takes_every_argument_and_finds_every_file() {
     for case in cases() {
         let plan = plan(&case, &Shared::OwnServer);
+        let keys = PushKeys::made_up("key".into());
         let directory = Path::new("/run-of-a-test");
-        let written: Vec<_> =
-            plan.files(Some("redis://r/")).into_iter().map(|(path, _)| directory.join(path)).collect();
+        let written: Vec<_> = plan
+            .files(&credentials(Some("redis://r/"), &keys))
+            .into_iter()
+            .map(|(path, _)| directory.join(path))
+            .collect();
         for replica in &plan.replicas {
             let words = std::iter::once("chatroom-gateway".to_owned()).chain(plan.arguments(replica, directory));
             let arguments = Arguments::try_parse_from(words).unwrap_or_else(|error| panic!("{}: {error}", case.file));
             assert!(written.contains(&arguments.cold_file) && written.contains(&arguments.hot_file), "{arguments:?}");
             assert!(written.contains(&arguments.redis_directory.join(files::REDIS_URL)), "{arguments:?}");
+            assert!(written.contains(&arguments.push_directory.join(files::PUSH_KEYS)), "{arguments:?}");
+            assert_eq!(arguments.push_port, replica.push.port());
             assert_eq!(arguments.bind, Some(replica.clients.ip()));
             assert_eq!(
                 (arguments.client_port, arguments.internal_port),
@@ -42,16 +49,22 @@ fn the_gateway_takes_every_argument_and_finds_every_file() {
 fn the_gateway_understands_the_files() {
     for case in cases() {
         for shared in [Shared::Memory, Shared::OwnServer, Shared::Url("redis://r/".into())] {
-            for (path, text) in plan(&case, &shared).files(None) {
+            let keys = PushKeys::made_up("key".into());
+            for (path, text) in plan(&case, &shared).files(&credentials(None, &keys)) {
                 let unknown = match path.file_name().and_then(|name| name.to_str()) {
                     Some(files::COLD_FILE) => parse::<Cold>(&path, &text).map(|parsed| parsed.unknown),
                     Some(files::HOT_FILE) => parse::<Hot>(&path, &text).map(|parsed| parsed.unknown),
+                    Some(files::PUSH_KEYS) => continue,
                     other => panic!("{other:?} is no file of a gateway"),
                 };
                 assert_eq!(unknown.unwrap_or_else(|error| panic!("{}: {error:?}", case.file)), Vec::<String>::new());
             }
         }
     }
+}
+
+fn credentials<'a>(redis_url: Option<&'a str>, push_keys: &'a PushKeys) -> Credentials<'a> {
+    Credentials { redis_url, push_keys }
 }
 
 fn plan(case: &Case, shared: &Shared) -> Plan {

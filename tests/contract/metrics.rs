@@ -44,6 +44,7 @@ fn of_gateway() -> String {
     metrics.closes.get_or_create(&gateway::ByCode { code: 1000 }).inc();
     metrics.refusals.get_or_create(&gateway::ByReason { reason: "pod_full" }).inc();
     metrics.publishes.get_or_create(&gateway::ByResult { result: "ok" }).inc();
+    metrics.pushes.get_or_create(&gateway::ByPush { dialect: "plain", outcome: "ok" }).inc();
     metrics.leases.get_or_create(&gateway::ByResult { result: "ok" }).inc();
     metrics.settings_info.get_or_create(&gateway::BySettings { hot: "a".into(), cold: "b".into() }).set(1);
     let mut text = String::new();

@@ -8,7 +8,7 @@ use chatroom_operator::names::{self, keys};
 use chatroom_operator::room::Redis;
 use chatroom_settings::names::{env, files, ports};
 use clap::{CommandFactory as _, Parser as _};
-use k8s_openapi::api::core::v1::{Container, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Service, Volume};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::rooms::{Case, cases};
@@ -41,6 +41,8 @@ fn every_file_is_mounted_where_the_variables_say() {
             Redis::External(_) => files::REDIS_URL,
         };
         assert!(placed.contains(&credentials.join(credential)), "{}: {credential} of {placed:?}", case.file);
+        let push = PathBuf::from(variables[env::PUSH_DIRECTORY].clone().expect("paths are plain values"));
+        assert!(placed.contains(&push.join(files::PUSH_KEYS)), "{}: push keys of {placed:?}", case.file);
     }
 }
 
@@ -53,6 +55,7 @@ fn without_variables_the_gateway_looks_in_the_same_places() {
         assert_eq!(told(env::COLD_FILE), Some(defaults.cold_file.clone()));
         assert_eq!(told(env::HOT_FILE), Some(defaults.hot_file.clone()));
         assert_eq!(told(env::REDIS_DIRECTORY), Some(defaults.redis_directory.clone()));
+        assert_eq!(told(env::PUSH_DIRECTORY), Some(defaults.push_directory.clone()));
     }
 }
 
@@ -60,6 +63,7 @@ fn without_variables_the_gateway_looks_in_the_same_places() {
 fn the_service_and_the_probes_meet_the_ports_on_which_the_gateway_listens() {
     let defaults = Arguments::parse_from(["chatroom-gateway"]);
     assert_eq!((defaults.client_port, defaults.internal_port), (ports::CLIENTS, ports::INTERNAL));
+    assert_eq!(defaults.push_port, ports::PUSH);
     for case in cases() {
         let container = gateway(&case);
         let named: BTreeMap<String, i32> = container
@@ -70,7 +74,7 @@ fn the_service_and_the_probes_meet_the_ports_on_which_the_gateway_listens() {
             .collect();
         assert_eq!(
             named.values().copied().collect::<BTreeSet<_>>(),
-            BTreeSet::from([ports::CLIENTS.into(), ports::INTERNAL.into()]),
+            BTreeSet::from([ports::CLIENTS.into(), ports::PUSH.into(), ports::INTERNAL.into()]),
             "{}",
             case.file
         );
@@ -78,10 +82,13 @@ fn the_service_and_the_probes_meet_the_ports_on_which_the_gateway_listens() {
             IntOrString::Int(number) => *number,
             IntOrString::String(name) => named[name],
         };
-        let service = case.resources.service.spec.as_ref().expect("a Service has a spec");
-        let service_port = &service.ports.as_ref().expect("a Service has ports")[0];
-        let target = service_port.target_port.as_ref().map(number);
-        assert_eq!((service_port.port, target), (80, Some(i32::from(ports::CLIENTS))), "{}", case.file);
+        for (service, meant) in [(&case.resources.service, ports::CLIENTS), (&case.resources.push_service, ports::PUSH)]
+        {
+            let spec = service.spec.as_ref().expect("a Service has a spec");
+            let port = &spec.ports.as_ref().expect("a Service has ports")[0];
+            let target = port.target_port.as_ref().map(number);
+            assert_eq!((port.port, target), (80, Some(i32::from(meant))), "{}", case.file);
+        }
         for probe in [&container.startup_probe, &container.liveness_probe, &container.readiness_probe] {
             let get = probe.as_ref().and_then(|probe| probe.http_get.as_ref()).expect("gateways are probed by HTTP");
             assert_eq!(number(&get.port), i32::from(ports::INTERNAL), "{}", case.file);
@@ -95,10 +102,12 @@ fn selectors_choose_the_pods_of_the_template_and_only_pods_of_this_room() {
     for case in cases() {
         let spec = case.resources.deployment.spec.as_ref().expect("a Deployment has a spec");
         let labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref()).expect("labels");
-        let service = case.resources.service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let deployment = spec.selector.match_labels.as_ref();
-        for selector in [service.expect("the Service selects"), deployment.expect("the Deployment selects")] {
-            for (key, value) in selector {
+        let selector = |service: &'_ Service| service.spec.as_ref().and_then(|spec| spec.selector.clone());
+        let services = [&case.resources.service, &case.resources.push_service].map(selector);
+        let deployment = spec.selector.match_labels.clone();
+        for selector in services.into_iter().chain([deployment]) {
+            let selector = selector.expect("all of them select");
+            for (key, value) in &selector {
                 assert_eq!(labels.get(key), Some(value), "{}", case.file);
             }
             assert_eq!(selector.get(keys::INSTANCE).map(String::as_str), Some(case.room.identity.name.as_str()));
@@ -147,11 +156,14 @@ fn files_of(case: &Case, volume: &Volume) -> Vec<String> {
     }
     if let Some(secret) = &volume.secret {
         assert_eq!(secret.optional, Some(true), "{}: a missing Secret must not keep a pod from starting", case.file);
-        if let Some(redis) = &case.resources.redis {
-            let own = redis.secret.metadata.name.as_ref();
-            assert_eq!(secret.secret_name.as_ref(), own, "{}", case.file);
+        let made = match volume.name.as_str() {
+            names::pod::PUSH_VOLUME => case.resources.push_secret.as_ref(),
+            _ => case.resources.redis.as_ref().map(|redis| &redis.secret),
+        };
+        if let Some(made) = made {
+            assert_eq!(secret.secret_name, made.metadata.name, "{}", case.file);
             for item in secret.items.iter().flatten() {
-                assert!(redis.secret.values.contains_key(&item.key), "{}: {} is not generated", case.file, item.key);
+                assert!(made.values.contains_key(&item.key), "{}: {} is not generated", case.file, item.key);
             }
         }
         return secret.items.iter().flatten().map(|item| item.path.clone()).collect();

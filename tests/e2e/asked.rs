@@ -61,6 +61,8 @@ async fn a_suspended_room_sleeps_without_gateways_and_wakes_as_it_was() {
         let kept = async || {
             let mut words = vec![in_words("ConfigMap", &get::<ConfigMap>(world, "lobby-config").await)];
             words.push(in_words("Service", &get::<Service>(world, "lobby").await));
+            words.push(in_words("Service", &get::<Service>(world, "lobby-push").await));
+            words.push(format!("{:?}", get::<Secret>(world, "lobby-push").await.uid()));
             words.push(format!("{:?}", get::<Secret>(world, "lobby-redis").await.uid()));
             words.push(in_words("Deployment", &get::<Deployment>(world, "lobby-redis").await));
             words.push(format!("{:?}", get::<Deployment>(world, "lobby-redis").await.uid()));

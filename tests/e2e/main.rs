@@ -8,6 +8,7 @@
 mod asked;
 mod chatting;
 mod life;
+mod push;
 mod rollout;
 
 mod redis;

@@ -114,6 +114,7 @@ async fn every_deleted_child_comes_back() {
         comes_back::<ConfigMap>(world, "lobby-config").await;
         comes_back::<ServiceAccount>(world, "lobby").await;
         comes_back::<Service>(world, "lobby").await;
+        comes_back::<Service>(world, "lobby-push").await;
         comes_back::<PodDisruptionBudget>(world, "lobby").await;
         comes_back::<Service>(world, "lobby-redis").await;
         comes_back::<Deployment>(world, "lobby-redis").await;

@@ -5,6 +5,7 @@
 mod run;
 
 mod one;
+mod push;
 mod several;
 
 // It looks for what is left behind in /proc.

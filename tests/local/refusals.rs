@@ -72,6 +72,18 @@ async fn a_secret_without_the_key_that_the_room_names_is_refused() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_not_push_keys_alone_is_refused_and_not_repeated() {
+    let directory = TempDir::new().unwrap();
+    let manifest = write(
+        &directory,
+        "apiVersion: chatroom.dev/v1alpha1\nkind: ChatRoom\nmetadata: {name: lobby}\nspec: {push: {secretName: ours}}\n---\n\
+         apiVersion: v1\nkind: Secret\nmetadata: {name: ours}\nstringData: {keys: s3same}\n",
+    );
+    let said = refused(&["local", text(&manifest)], &["key keys of Secret ours", "16 visible characters"]).await;
+    assert!(!said.contains("s3same"), "{said}");
+}
+
+#[tokio::test]
 async fn without_a_gateway_the_tool_says_where_it_looked_and_how_to_build_one() {
     let directory = TempDir::new().unwrap();
     let lonely = directory.path().join("chatroom");

@@ -14,12 +14,21 @@ use serde::Deserialize;
 pub(crate) struct Announcement {
     pub(crate) room: String,
     pub(crate) replicas: Vec<Replica>,
+    pub(crate) push: Push,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Push {
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Replica {
     pub(crate) url: String,
+    #[serde(rename = "pushURL")]
+    pub(crate) push_url: String,
     #[serde(rename = "internalURL")]
     pub(crate) internal_url: String,
     pub(crate) pid: u32,

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
@@ -23,13 +23,22 @@ pub async fn get(url: &str) -> anyhow::Result<Answer> {
 /// # Errors
 /// When nobody answers, or the answer is not text.
 pub async fn get_with(url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
-    let mut request = Request::get(url);
+    ask("GET", url, headers, "").await
+}
+
+/// Asks with this method, these headers and this body.
+///
+/// # Errors
+/// When nobody answers, or the answer is not text.
+pub async fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> anyhow::Result<Answer> {
+    let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let response = client.request(request.body(Empty::new())?).await.with_context(|| format!("GET {url}"))?;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = request.body(Full::from(body.to_owned()))?;
+    let response = client.request(request).await.with_context(|| format!("{method} {url}"))?;
     let (parts, body) = response.into_parts();
-    let body = body.collect().await.with_context(|| format!("body of GET {url}"))?.to_bytes();
+    let body = body.collect().await.with_context(|| format!("body of {method} {url}"))?.to_bytes();
     Ok(Response::from_parts(parts, String::from_utf8(body.to_vec())?))
 }

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod push;
 pub mod redis_server;
 pub mod repository;
 pub mod skipped;

@@ -16,6 +16,9 @@ pub struct Cold {
     pub broadcast: Broadcast,
     /// Seconds between two pings to a client that is otherwise silent.
     pub ping_interval_seconds: u32,
+    /// What the push port speaks.
+    #[serde(default)]
+    pub push: Push,
     /// What the replicas of the room share.
     pub backplane: Backplane,
     /// How a gateway that has to go lets its clients go.
@@ -45,6 +48,34 @@ pub struct Broadcast {
     /// Appended to text messages; `{online}` stands for the count at the message's place in the room's order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub online_suffix: Option<String>,
+}
+
+/// What the push port speaks beside the plain API, which is always there. The keys are a file (see
+/// [`crate::names::files`]), never a setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Push {
+    /// The clouds whose push requests are understood; empty: none. Absent, as an operator of the version before writes
+    /// it: Tencent.
+    #[serde(default = "tencent_alone")]
+    pub dialects: Vec<Dialect>,
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self { dialects: tencent_alone() }
+    }
+}
+
+fn tencent_alone() -> Vec<Dialect> {
+    vec![Dialect::Tencent]
+}
+
+/// A cloud whose words the gateway speaks with functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dialect {
+    /// Tencent API Gateway's WebSocket push-back: `POST /push/<key>`.
+    Tencent,
 }
 
 /// What carries messages from one replica to the others.

@@ -9,6 +9,6 @@ mod hot;
 pub mod names;
 mod status;
 
-pub use cold::{Backplane, Broadcast, Cold, Drain, LogFormat, RedisBackplane, RoomIdentity};
-pub use hot::{Hot, Limits};
+pub use cold::{Backplane, Broadcast, Cold, Dialect, Drain, LogFormat, Push, RedisBackplane, RoomIdentity};
+pub use hot::{Hot, Limits, MAX_PENDING_BYTES};
 pub use status::{GatewayStatus, RedisState, RedisStatus};

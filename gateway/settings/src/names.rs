@@ -4,6 +4,8 @@
 pub mod ports {
     /// Clients: WebSocket and page.
     pub const CLIENTS: u16 = 8080;
+    /// Reverse push: functions and other programs, with a key.
+    pub const PUSH: u16 = 8081;
     /// Probes, metrics and `/status`; not for clients.
     pub const INTERNAL: u16 = 9090;
 }
@@ -24,6 +26,10 @@ pub mod files {
     pub const REDIS_PASSWORD: &str = "password";
     /// `redis://` or `rediss://` URL of an external Redis, credentials included.
     pub const REDIS_URL: &str = "url";
+    /// Directory of the push credential: an optional Secret, mounted whole so that updates arrive.
+    pub const PUSH_DIRECTORY: &str = "/etc/chatroom/push";
+    /// The push keys, one a line; each of them is accepted.
+    pub const PUSH_KEYS: &str = "keys";
 }
 
 /// The environment variables of a gateway; each is also a command line flag.
@@ -34,6 +40,8 @@ pub mod env {
     pub const HOT_FILE: &str = "CHATROOM_HOT_FILE";
     /// Directory of the Redis credentials.
     pub const REDIS_DIRECTORY: &str = "CHATROOM_REDIS_DIRECTORY";
+    /// Directory of the push credential.
+    pub const PUSH_DIRECTORY: &str = "CHATROOM_PUSH_DIRECTORY";
     /// Name of the pod, for logs.
     pub const POD_NAME: &str = "CHATROOM_POD_NAME";
     /// uid of the pod: a restarted container recognises its predecessor by it.

@@ -1,11 +1,15 @@
 //! What the internal port shows of this gateway.
 
+use std::sync::Arc;
+
 use chatroom_settings::GatewayStatus;
+use chatroom_settings::names::files;
 use tokio::sync::watch;
 
 use crate::admission::Openness;
 use crate::http::internal;
 use crate::membership::{Membership, Standing};
+use crate::push::keys::Keys;
 use crate::readiness::Readiness;
 use crate::session::Sessions;
 
@@ -15,6 +19,7 @@ pub(super) struct Inside {
     pub(super) readiness: Readiness,
     pub(super) membership: watch::Receiver<Membership>,
     pub(super) sessions: Sessions,
+    pub(super) push_keys: watch::Receiver<Arc<Keys>>,
     pub(super) template_hash: String,
     pub(super) hot_hash: watch::Receiver<String>,
     pub(super) settings_problem: watch::Receiver<String>,
@@ -27,8 +32,11 @@ impl internal::Inside for Inside {
     }
 
     fn status(&self) -> GatewayStatus {
-        let Membership { incarnation, standing, online, redis, missing, refused, peers: _ } =
+        let Membership { incarnation, standing, online, redis, mut missing, mut refused, peers: _ } =
             self.membership.borrow().clone();
+        let push_keys = || format!("push/{}", files::PUSH_KEYS);
+        missing.extend(self.push_keys.borrow().is_missing().then(push_keys));
+        refused.extend(self.push_keys.borrow().has_refused().then(push_keys));
         GatewayStatus {
             version: env!("CARGO_PKG_VERSION").into(),
             template_hash: self.template_hash.clone(),

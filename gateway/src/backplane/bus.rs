@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 
-use super::Batch;
+use super::{Batch, Post};
 
 /// Room for what arrives while the hub works off a pass: half a second at the room's ceiling.
 const MOST_BATCHES: usize = 1_024;
@@ -18,6 +18,8 @@ const MOST_BYTES: usize = 16 << 20;
 pub enum BusEvent {
     /// Messages, in the order in which the store sent them.
     Batch(Batch),
+    /// Something from another gateway; what the store published before it comes before it.
+    Post(Post),
     /// The subscription stands, for the first time or again: what was said before may have been missed.
     Subscribed,
     /// Something was dropped here because the queue was full, or could not be read.
@@ -48,7 +50,8 @@ struct State {
     closed: bool,
 }
 
-/// Makes a queue. `overflows` counts the batches that found it full: they are a hole that the repair log fills.
+/// Makes a queue. `overflows` counts what found it full: batches are a hole that the repair
+/// log fills, and whoever sent a post gets no answer.
 #[must_use]
 pub fn queue(overflows: Counter) -> (Sender, Receiver) {
     let queue = Arc::new(Queue { state: Mutex::default(), filled: Notify::new(), overflows });
@@ -74,6 +77,21 @@ impl Sender {
             state.bytes += weight;
             state.events.push_back(BusEvent::Batch(batch));
         }
+        drop(state);
+        self.0.filled.notify_one();
+    }
+
+    /// Queues a post, or drops it when there is no room: nobody but its sender waits for it, and not for long.
+    pub fn post(&self, post: Post) {
+        let mut state = self.0.state();
+        let full =
+            state.events.len() >= MOST_BATCHES || (state.bytes > 0 && state.bytes + post.body.len() > MOST_BYTES);
+        if full {
+            self.0.overflows.inc();
+            return;
+        }
+        state.bytes += post.body.len();
+        state.events.push_back(BusEvent::Post(post));
         drop(state);
         self.0.filled.notify_one();
     }
@@ -118,9 +136,11 @@ impl Receiver {
         let mut state = self.0.state();
         match state.events.pop_front() {
             Some(event) => {
-                if let BusEvent::Batch(batch) = &event {
-                    state.bytes -= batch.weight();
-                }
+                state.bytes -= match &event {
+                    BusEvent::Batch(batch) => batch.weight(),
+                    BusEvent::Post(post) => post.body.len(),
+                    BusEvent::Subscribed | BusEvent::Missed => 0,
+                };
                 Some(event)
             }
             None => std::mem::take(&mut state.missed).then_some(BusEvent::Missed),
@@ -144,7 +164,7 @@ mod tests {
     use crate::message::{Epoch, Kind, Message};
 
     fn batch(first: u64, bytes: usize) -> Batch {
-        let message = Message { from: None, kind: Kind::Text, payload: Bytes::from(vec![b'x'; bytes]) };
+        let message = Message { from: None, kind: Kind::Text, payload: Bytes::from(vec![b'x'; bytes]), exclude: None };
         Batch { epoch: Epoch("e".into()), first, online: 1, messages: vec![message] }
     }
 
@@ -171,6 +191,22 @@ mod tests {
         assert!(matches!(receiver.try_next(), Some(BusEvent::Batch(_))));
         sender.batch(batch(3, 1));
         assert!(matches!(receiver.try_next(), Some(BusEvent::Batch(_))));
+    }
+
+    #[test]
+    fn a_post_keeps_its_place_among_the_batches_and_a_full_queue_drops_it_without_a_hole() {
+        let overflows = Counter::default();
+        let (sender, mut receiver) = queue(overflows.clone());
+        let post = |bytes: usize| Post { deadline: 1, body: vec![b'x'; bytes].into() };
+        sender.batch(batch(1, 1));
+        sender.post(post(MOST_BYTES / 2));
+        sender.batch(batch(2, 1));
+        sender.post(post(MOST_BYTES));
+        assert_eq!(overflows.get(), 1);
+        assert_eq!(receiver.try_next(), Some(BusEvent::Batch(batch(1, 1))));
+        assert_eq!(receiver.try_next(), Some(BusEvent::Post(post(MOST_BYTES / 2))));
+        assert_eq!(receiver.try_next(), Some(BusEvent::Batch(batch(2, 1))));
+        assert_eq!(receiver.try_next(), None);
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! head     version (1 byte) · first seq (8) · online (8) · messages (4) · length of the epoch (1) · epoch
-//! message  kind (1: text, 2: binary) · length of the sender (1: 0 or 32) · sender · length (4) · payload
+//! message  kind (1: text, 2: binary) · length of the sender (1: 0 or 32) · sender
+//!          version 2: how many are left out (2) · each of them (32) · length (4) · payload
 //! ```
-//! Numbers are big-endian. A reader refuses a version that it does not know: to it, the batch is a hole in the order.
+//! Numbers are big-endian. Version 2 is written only where somebody is left out, so that gateways of the version before read
+//! everything else. A reader refuses a version that it does not know: to it, the batch is a hole in the order, which its clients
+//! are told. Better that than a copy for those who must not have one.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -12,8 +15,10 @@ use super::Batch;
 use crate::id::ConnectionId;
 use crate::message::{Epoch, Kind, Message};
 
-/// The version this gateway writes and the only one it reads.
+/// The version of a batch from which nobody is left out.
 pub const VERSION: u8 = 1;
+/// The version of a batch with a message that somebody must not hear.
+pub const VERSION_EXCLUDING: u8 = 2;
 /// What a message takes beside its payload, at most.
 pub const OVERHEAD_BYTES: usize = 1 + 1 + 32 + 4;
 
@@ -31,10 +36,17 @@ pub enum EnvelopeError {
     Malformed,
 }
 
-/// The messages of a batch, to stand behind the head.
+/// The version in which these are written.
+#[must_use]
+pub fn version(messages: &[Message]) -> u8 {
+    if messages.iter().any(|message| message.exclude.is_some()) { VERSION_EXCLUDING } else { VERSION }
+}
+
+/// The messages of a batch, to stand behind the head, in their [`version`].
 #[must_use]
 pub fn encode_messages(messages: &[Message]) -> Bytes {
-    let size = messages.iter().map(|message| message.payload.len() + OVERHEAD_BYTES).sum();
+    let excludes = version(messages) == VERSION_EXCLUDING;
+    let size = messages.iter().map(|message| message.bytes() + OVERHEAD_BYTES).sum();
     let mut bytes = BytesMut::with_capacity(size);
     for message in messages {
         bytes.put_u8(match message.kind {
@@ -44,6 +56,11 @@ pub fn encode_messages(messages: &[Message]) -> Bytes {
         let from = message.from.as_ref().map_or("", ConnectionId::as_str);
         bytes.put_u8(u8::try_from(from.len()).expect("an ID has 32 characters"));
         bytes.put_slice(from.as_bytes());
+        if excludes {
+            let exclude = message.exclude.as_deref().unwrap_or_default();
+            bytes.put_u16(u16::try_from(exclude.len()).expect("a push leaves out at most 100"));
+            exclude.iter().for_each(|id| bytes.put_slice(id.as_str().as_bytes()));
+        }
         bytes.put_u32(u32::try_from(message.payload.len()).expect("a message is at most 32 MiB"));
         bytes.put_slice(&message.payload);
     }
@@ -54,7 +71,7 @@ pub fn encode_messages(messages: &[Message]) -> Bytes {
 #[must_use]
 pub fn encode(batch: &Batch) -> Bytes {
     let mut bytes = BytesMut::new();
-    bytes.put_u8(VERSION);
+    bytes.put_u8(version(&batch.messages));
     bytes.put_u64(batch.first);
     bytes.put_u64(batch.online);
     bytes.put_u32(u32::try_from(batch.messages.len()).expect("a batch has at most 64 messages"));
@@ -70,7 +87,7 @@ pub fn encode(batch: &Batch) -> Bytes {
 /// See [`EnvelopeError`].
 pub fn decode(mut bytes: Bytes) -> Result<Batch, EnvelopeError> {
     let version = take(&mut bytes, 1)?.get_u8();
-    if version != VERSION {
+    if !matches!(version, VERSION | VERSION_EXCLUDING) {
         return Err(EnvelopeError::Version(version));
     }
     let mut head = take(&mut bytes, 8 + 8 + 4 + 1)?;
@@ -79,7 +96,7 @@ pub fn decode(mut bytes: Bytes) -> Result<Batch, EnvelopeError> {
     let epoch = std::str::from_utf8(&epoch).map_err(|_| EnvelopeError::Malformed)?.into();
     let mut messages = Vec::new();
     for _ in 0..count {
-        messages.push(message(&mut bytes)?);
+        messages.push(message(&mut bytes, version == VERSION_EXCLUDING)?);
     }
     let numbered = first > 0 && first.checked_add(count.into()).is_some();
     if !bytes.is_empty() || messages.is_empty() || !numbered {
@@ -88,7 +105,7 @@ pub fn decode(mut bytes: Bytes) -> Result<Batch, EnvelopeError> {
     Ok(Batch { epoch: Epoch(epoch), first, online, messages })
 }
 
-fn message(bytes: &mut Bytes) -> Result<Message, EnvelopeError> {
+fn message(bytes: &mut Bytes, excludes: bool) -> Result<Message, EnvelopeError> {
     let mut head = take(bytes, 2)?;
     let kind = match head.get_u8() {
         TEXT => Kind::Text,
@@ -97,18 +114,22 @@ fn message(bytes: &mut Bytes) -> Result<Message, EnvelopeError> {
     };
     let from = match head.get_u8() {
         0 => None,
-        length => {
-            let id = take(bytes, length.into())?;
-            let id = std::str::from_utf8(&id).ok().and_then(|id| id.parse().ok());
-            Some(id.ok_or(EnvelopeError::Malformed)?)
-        }
+        length => Some(id(&take(bytes, length.into())?)?),
     };
+    let left_out = if excludes { take(bytes, 2)?.get_u16() } else { 0 };
+    let exclude: Result<Vec<ConnectionId>, _> =
+        (0..left_out).map(|_| id(&take(bytes, size_of::<ConnectionId>())?)).collect();
+    let exclude = Some(exclude?).filter(|exclude| !exclude.is_empty()).map(Into::into);
     let length = take(bytes, 4)?.get_u32();
     let payload = take(bytes, usize::try_from(length).map_err(|_| EnvelopeError::Malformed)?)?;
     if kind == Kind::Text && std::str::from_utf8(&payload).is_err() {
         return Err(EnvelopeError::Malformed);
     }
-    Ok(Message { from, kind, payload })
+    Ok(Message { from, kind, payload, exclude })
+}
+
+fn id(bytes: &[u8]) -> Result<ConnectionId, EnvelopeError> {
+    std::str::from_utf8(bytes).ok().and_then(|id| id.parse().ok()).ok_or(EnvelopeError::Malformed)
 }
 
 fn take(bytes: &mut Bytes, length: usize) -> Result<Bytes, EnvelopeError> {
@@ -123,10 +144,13 @@ mod tests {
     use crate::id::Incarnation;
 
     fn any_message() -> impl Strategy<Value = Message> {
-        let from = proptest::option::of(any::<([u8; 9], [u8; 15])>());
-        (from, any::<bool>(), ".{0,40}", proptest::collection::vec(any::<u8>(), 0..40)).prop_map(
-            |(from, text, words, bytes)| Message {
-                from: from.map(|(mine, own)| Incarnation::from_bytes(mine).connection(own)),
+        let id = || any::<([u8; 9], [u8; 15])>().prop_map(|(mine, own)| Incarnation::from_bytes(mine).connection(own));
+        let exclude = proptest::option::weighted(0.2, proptest::collection::vec(id(), 1..4));
+        let bytes = proptest::collection::vec(any::<u8>(), 0..40);
+        (proptest::option::of(id()), any::<bool>(), ".{0,40}", bytes, exclude).prop_map(
+            |(from, text, words, bytes, exclude)| Message {
+                from,
+                exclude: exclude.map(Into::into),
                 kind: if text { Kind::Text } else { Kind::Binary },
                 payload: if text { words.into() } else { bytes.into() },
             },
@@ -147,11 +171,22 @@ mod tests {
         fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut bytes = bytes;
             let _ = decode(bytes.clone().into());
-            if let Some(version) = bytes.first_mut() {
-                *version = VERSION;
+            for known in [VERSION, VERSION_EXCLUDING] {
+                if let Some(version) = bytes.first_mut() {
+                    *version = known;
+                }
+                let _ = decode(bytes.clone().into());
             }
-            let _ = decode(bytes.into());
         }
+    }
+
+    #[test]
+    fn only_a_batch_that_leaves_somebody_out_has_the_later_version() {
+        let id = Incarnation::from_bytes([1; 9]).connection([2; 15]);
+        let message = |exclude| Message { from: None, kind: Kind::Text, payload: "hi".into(), exclude };
+        let written = |messages| encode(&Batch { epoch: Epoch("e".into()), first: 1, online: 1, messages })[0];
+        assert_eq!(written(vec![message(None), message(None)]), 1);
+        assert_eq!(written(vec![message(None), message(Some([id].into()))]), 2);
     }
 
     #[test]

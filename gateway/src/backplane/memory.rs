@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chatroom_settings::{RedisState, RedisStatus};
+use tokio::sync::watch;
 
 use super::{
-    Answer, Backplane, Batch, End, Entry, History, Lease, LeaseAnswer, LeaseRequest, Peers, Position, PublishAnswer,
-    PublishRequest, RegisterAnswer, RegisterMode, RoomPosition, Sweep, bus,
+    Answer, Backplane, Batch, End, Entry, History, Lease, LeaseAnswer, LeaseRequest, Peers, Position, Post,
+    PublishAnswer, PublishRequest, RegisterAnswer, RegisterMode, RoomPosition, SendAnswer, SendRequest, Sweep, bus,
 };
 use crate::id::{ConnectionId, Incarnation};
 use crate::message::Epoch;
@@ -39,7 +40,15 @@ struct Room {
     log: VecDeque<Kept>,
     log_bytes: usize,
     events: BTreeMap<ConnectionId, String>,
-    subscribers: Vec<bus::Sender>,
+    subscribers: Vec<Subscriber>,
+    /// Where the room's clock begins.
+    began: Instant,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    queue: bus::Sender,
+    name: watch::Receiver<Incarnation>,
 }
 
 #[derive(Debug)]
@@ -49,8 +58,8 @@ struct Gateway {
     pod_uid: String,
     template: String,
     draining: bool,
-    /// Number and last seq of the newest batch.
-    produced: Option<(u64, u64)>,
+    /// Number of the newest batch, and its last seq and count.
+    produced: Option<(u64, u64, u64)>,
     connections: HashMap<ConnectionId, String>,
     pending: HashMap<ConnectionId, String>,
 }
@@ -83,6 +92,7 @@ impl Memory {
             log_bytes: 0,
             events: BTreeMap::new(),
             subscribers: Vec::new(),
+            began: Instant::now(),
         })))
     }
 
@@ -152,6 +162,7 @@ impl Room {
             due: self.events.len() as u64,
             peers,
             position: self.position(),
+            time: self.time(now),
         })
     }
 
@@ -212,24 +223,24 @@ impl Room {
 
     fn publish(&mut self, request: &PublishRequest<'_>, now: Instant) -> PublishAnswer {
         let PublishRequest { incarnation, number, epoch, seen: _, messages } = *request;
-        let (here, seq) = (self.epoch.clone(), self.seq);
+        let (here, seq, online) = (self.epoch.clone(), self.seq, self.online());
         let Some(mine) = self.leased(incarnation) else { return PublishAnswer::Fenced };
         if epoch != Some(&here) {
             return PublishAnswer::OtherEpoch(here);
         }
-        if let Some((_, last)) = mine.produced.filter(|(newest, _)| number <= *newest) {
-            return PublishAnswer::Placed { epoch: here, last };
+        if let Some((_, last, online)) = mine.produced.filter(|(newest, ..)| number <= *newest) {
+            return PublishAnswer::Placed { epoch: here, last, online };
         }
         let last = seq + messages.len() as u64;
-        mine.produced = Some((number, last));
-        let batch = Batch { epoch: here.clone(), first: seq + 1, online: self.online(), messages: messages.to_vec() };
+        mine.produced = Some((number, last, online));
+        let batch = Batch { epoch: here.clone(), first: seq + 1, online, messages: messages.to_vec() };
         self.seq = last;
         self.keep(batch.clone(), now);
-        self.subscribers.retain(|subscriber| !subscriber.is_closed());
+        self.subscribers.retain(|subscriber| !subscriber.queue.is_closed());
         for subscriber in &self.subscribers {
-            subscriber.batch(batch.clone());
+            subscriber.queue.batch(batch.clone());
         }
-        PublishAnswer::Placed { epoch: here, last }
+        PublishAnswer::Placed { epoch: here, last, online }
     }
 
     fn keep(&mut self, batch: Batch, now: Instant) {
@@ -240,6 +251,26 @@ impl Room {
             let kept = self.log.pop_front().expect("it was looked at just now");
             self.log_bytes -= kept.batch.weight();
         }
+    }
+
+    fn time(&self, now: Instant) -> u64 {
+        u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Nobody else keeps this registry, so it knows of everybody who ever lived in it.
+    fn send(&mut self, request: SendRequest, now: Instant) -> SendAnswer {
+        let SendRequest { to, body, good_for, lease: _ } = request;
+        if self.leased(to).is_none() {
+            return SendAnswer::Gone;
+        }
+        let post = Post { deadline: self.time(now + good_for), body };
+        self.subscribers.retain(|subscriber| !subscriber.queue.is_closed());
+        let mut answer = SendAnswer::Unheard;
+        for subscriber in self.subscribers.iter().filter(|subscriber| *subscriber.name.borrow() == to) {
+            subscriber.queue.post(post.clone());
+            answer = SendAnswer::Sent;
+        }
+        answer
     }
 
     fn position(&self) -> Position {
@@ -317,9 +348,17 @@ impl Backplane for Memory {
         now(self.room().leave(me))
     }
 
-    fn subscribe(&self, queue: bus::Sender) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer> {
+        now(self.room().send(request, Instant::now()))
+    }
+
+    fn subscribe(
+        &self,
+        queue: bus::Sender,
+        me: watch::Receiver<Incarnation>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut room = self.room();
-        room.subscribers.push(queue.clone());
+        room.subscribers.push(Subscriber { queue: queue.clone(), name: me });
         queue.subscribed();
         Box::pin(async move {
             while !queue.is_closed() {

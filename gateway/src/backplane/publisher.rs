@@ -38,15 +38,20 @@ pub struct Publisher {
 pub struct Published {
     /// Its number in the room's order.
     pub seq: u64,
+    /// People in the room at this place of the order.
+    pub online: u64,
 }
 
-/// Why a message has no place in the order. Never "unknown": an unknown fate is repeated until it is known.
+/// Why a message has no place in the order. An unknown fate is repeated until it is known, or nobody may ask any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// This gateway was declared dead; its clients are being told to come back.
     #[error("the gateway was fenced")]
     Fenced,
-    /// The gateway is ending.
+    /// As [`PublishError::Fenced`], but while the fate of the message was unknown: it may have its place all the same.
+    #[error("the gateway was fenced before it knew what became of the message")]
+    Doubtful,
+    /// The gateway is ending. The message may have its place all the same.
     #[error("the gateway is ending")]
     Ended,
 }
@@ -70,7 +75,7 @@ impl Publisher {
     /// See [`PublishError`].
     pub async fn publish(&self, message: Message) -> Outcome {
         let since = Instant::now();
-        let share = u32::try_from(message.payload.len().min(QUEUED_BYTES)).expect("the budget fits");
+        let share = u32::try_from(message.bytes().min(QUEUED_BYTES)).expect("the budget fits");
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(share).await.map_err(|_| PublishError::Ended)?;
         let (answer, outcome) = oneshot::channel();
         let waiting = Waiting { message, since, answer, _bytes: bytes };
@@ -147,11 +152,11 @@ impl Producer {
 
     /// Takes what waits already. Nobody waits for company: a message alone goes alone.
     fn fill(&mut self, first: Waiting) -> Vec<Waiting> {
-        let mut bytes = first.message.payload.len();
+        let mut bytes = first.message.bytes();
         let mut batch = vec![first];
         while batch.len() < MOST_MESSAGES && bytes < MOST_BYTES {
             let Ok(next) = self.queue.try_recv() else { break };
-            bytes += next.message.payload.len();
+            bytes += next.message.bytes();
             if bytes > MOST_BYTES {
                 self.carried = Some(next);
                 break;
@@ -174,10 +179,8 @@ impl Producer {
         }
         let messages: Vec<Message> = batch.iter().map(|waiting| waiting.message.clone()).collect();
         self.number += 1;
-        match self.repeat_until_known(&messages).await {
-            Some(last) => self.answer(batch, Ok(last)),
-            None => self.answer(batch, Err(PublishError::Fenced)),
-        }
+        let outcome = self.repeat_until_known(&messages).await;
+        self.answer(batch, outcome);
     }
 
     /// A new incarnation counts its batches anew.
@@ -188,8 +191,9 @@ impl Producer {
         }
     }
 
-    /// The number of the last message; nothing when the gateway was fenced.
-    async fn repeat_until_known(&mut self, messages: &[Message]) -> Option<u64> {
+    /// The place of the last message, unless the gateway was fenced.
+    async fn repeat_until_known(&mut self, messages: &[Message]) -> Outcome {
+        let mut fenced = PublishError::Fenced;
         loop {
             let request = PublishRequest {
                 incarnation: self.incarnation,
@@ -199,18 +203,23 @@ impl Producer {
                 messages,
             };
             match self.backplane.publish(request).await {
-                Ok(PublishAnswer::Placed { epoch, last }) => {
+                Ok(PublishAnswer::Placed { epoch, last, online }) => {
                     self.seen.observe(&epoch, last);
                     self.epoch = Some(epoch);
-                    return Some(last);
+                    return Ok(Published { seq: last, online });
                 }
                 Ok(PublishAnswer::OtherEpoch(epoch)) => {
                     debug!(epoch = %epoch.0, "the room is in another epoch, publishing again");
                     self.epoch = Some(epoch);
                 }
-                Ok(PublishAnswer::Fenced) if self.is_dead().await => return None,
+                Ok(PublishAnswer::Fenced) if self.is_dead().await => return Err(fenced),
                 Ok(PublishAnswer::Fenced) => {}
-                Err(error) => self.pause(&error).await,
+                Err(error) => {
+                    if matches!(error, BackplaneError::Unanswered(_)) {
+                        fenced = PublishError::Doubtful;
+                    }
+                    self.pause(&error).await;
+                }
             }
         }
     }
@@ -232,16 +241,16 @@ impl Producer {
         tokio::time::sleep(RETRY).await;
     }
 
-    fn answer(&self, batch: Vec<Waiting>, outcome: Result<u64, PublishError>) {
+    fn answer(&self, batch: Vec<Waiting>, outcome: Outcome) {
         if batch.is_empty() {
             return;
         }
         let result = match outcome {
             Ok(_) => "ok",
-            Err(PublishError::Fenced) => "fenced",
+            Err(PublishError::Fenced | PublishError::Doubtful) => "fenced",
             Err(PublishError::Ended) => "ended",
         };
-        if outcome == Err(PublishError::Fenced) {
+        if result == "fenced" {
             warn!(messages = batch.len(), incarnation = %self.incarnation, "messages refused: the gateway was fenced");
         }
         self.metrics.publishes.get_or_create(&ByResult { result }).inc_by(batch.len() as u64);
@@ -249,7 +258,7 @@ impl Producer {
         for (place, waiting) in (1..).zip(batch) {
             self.metrics.publish_seconds.0.observe(waiting.since.elapsed().as_secs_f64());
             // Whoever does not listen any more gave up waiting: its message has its place all the same.
-            let _ = waiting.answer.send(outcome.map(|last| Published { seq: last - behind + place }));
+            let _ = waiting.answer.send(outcome.map(|last| Published { seq: last.seq - behind + place, ..last }));
         }
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use chatroom_settings::{RedisBackplane, RedisState, RedisStatus};
 use redis::Value;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::connect::Target;
@@ -28,7 +29,7 @@ use self::scripts::{Call, Script};
 use self::trouble::Refusal;
 use super::{
     Answer, Backplane, BackplaneError, End, Entry, History, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest,
-    RegisterAnswer, RegisterMode, RoomPosition, Sweep, bus, envelope,
+    RegisterAnswer, RegisterMode, RoomPosition, SendAnswer, SendRequest, Sweep, bus, envelope,
 };
 use crate::id::Incarnation;
 
@@ -68,6 +69,10 @@ impl Keys {
 
     fn bus(&self) -> String {
         self.key("bus")
+    }
+
+    fn post(&self, to: Incarnation) -> String {
+        format!("{}to:{to}", self.prefix)
     }
 }
 
@@ -238,7 +243,8 @@ impl Backplane for Redis {
                 .arg(messages.len().to_string())
                 .arg(envelope::encode_messages(messages))
                 .arg(LOG_AGE.as_millis().to_string())
-                .arg(LOG_BYTES.to_string());
+                .arg(LOG_BYTES.to_string())
+                .arg(envelope::version(messages).to_string());
             answers::publish(self.call_unless_full(call).await?)
         })
     }
@@ -266,8 +272,26 @@ impl Backplane for Redis {
         })
     }
 
-    fn subscribe(&self, queue: bus::Sender) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(subscriber::run(self.target.clone(), self.keys.bus(), queue))
+    fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer> {
+        Box::pin(async move {
+            let SendRequest { to, body, good_for, lease } = request;
+            let call = Call::new(Script::Send)
+                .keys(["gateways", "room"].map(|name| self.keys.key(name)))
+                .arg(to.as_str())
+                .arg(self.keys.post(to))
+                .arg(body)
+                .arg(good_for.as_millis().to_string())
+                .arg(lease.as_millis().to_string());
+            answers::send(self.call(call).await?)
+        })
+    }
+
+    fn subscribe(
+        &self,
+        queue: bus::Sender,
+        me: watch::Receiver<Incarnation>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(subscriber::run(self.target.clone(), self.keys.clone(), me, queue))
     }
 }
 

@@ -35,6 +35,12 @@ impl Seen {
         self.all().into_iter().find(|mark| mark.epoch == *epoch).map_or(0, |mark| mark.seq)
     }
 
+    /// The highest place in the newest epoch; absent: none was seen yet.
+    #[must_use]
+    pub fn newest(&self) -> Option<Position> {
+        self.marks().now.clone()
+    }
+
     /// What was seen in the epoch of now and in the one before; nothing of an epoch in which nothing was said.
     #[must_use]
     pub fn all(&self) -> Vec<Position> {

@@ -47,6 +47,12 @@ impl Order {
         Self { exists: at.seq, at, left: None, looks: 0, held: VecDeque::new(), held_bytes: 0 }
     }
 
+    /// The last message that was delivered, or lost.
+    #[must_use]
+    pub fn at(&self) -> &Position {
+        &self.at
+    }
+
     /// If something is known to be missing: the number behind which the repair log has to be read.
     #[must_use]
     pub fn hole(&self) -> Option<u64> {
@@ -212,7 +218,8 @@ mod tests {
     }
 
     fn batch(name: &str, first: u64, count: u64) -> Batch {
-        let message = |seq: u64| Message { from: None, kind: Kind::Text, payload: Bytes::from(seq.to_string()) };
+        let message =
+            |seq: u64| Message { from: None, kind: Kind::Text, payload: Bytes::from(seq.to_string()), exclude: None };
         Batch { epoch: epoch(name), first, online: first, messages: (first..first + count).map(message).collect() }
     }
 

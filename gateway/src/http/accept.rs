@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use super::Entrance;
 use super::connection::{Front, serve};
-use crate::metrics::ByReason;
+use crate::metrics::{ByReason, Metrics};
 
 /// Bytes that the kernel keeps for a socket in each direction. Enough for the largest message at its default limit;
 /// left to itself, the kernel grows it to megabytes for a reader that does not read.
@@ -68,27 +68,49 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Takes clients until it is dropped, at most `max_pending` of them at a time without a session.
 pub async fn run<E: Entrance>(listener: TcpListener, front: Arc<Front<E>>, max_pending: usize) {
-    let pending = Arc::new(Semaphore::new(max_pending));
+    let metrics = front.metrics.clone();
+    let full = || {
+        metrics.refusals.get_or_create(&ByReason { reason: "handshakes_full" }).inc();
+    };
+    let serve = |stream, peer| {
+        let front = Arc::clone(&front);
+        async move { serve(&front, stream, peer).await }
+    };
+    take(listener, max_pending, &metrics, full, serve).await;
+}
+
+/// Takes sockets until it is dropped and serves at most `places` of them at a time; those above are closed at once, and
+/// `full` hears of each.
+pub async fn take<Serving>(
+    listener: TcpListener,
+    places: usize,
+    metrics: &Metrics,
+    full: impl Fn(),
+    serve: impl Fn(TcpStream, SocketAddr) -> Serving,
+) where
+    Serving: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(places));
     let mut connections = JoinSet::new();
     let mut warned: Option<Instant> = None;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let Ok(permit) = Arc::clone(&pending).try_acquire_owned() else {
-                        front.metrics.refusals.get_or_create(&ByReason { reason: "handshakes_full" }).inc();
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                        full();
                         continue;
                     };
-                    let front = Arc::clone(&front);
+                    let serving = serve(stream, peer);
                     connections.spawn(async move {
-                        serve(&front, stream, peer).await;
-                        drop(permit);
+                        serving.await;
+                        drop(place);
                     });
                 }
                 // The client left before its turn; nothing is wrong with us.
                 Err(error) if is_the_peers_fault(&error) => debug!(%error, "client left before it was accepted"),
                 Err(error) => {
-                    front.metrics.accept_errors.inc();
+                    metrics.accept_errors.inc();
                     if warned.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_PAUSE) {
                         warned = Some(Instant::now());
                         warn!(%error, "failed to accept a client");
@@ -114,7 +136,6 @@ fn is_the_peers_fault(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use socket2::SockRef;
-    use tokio::net::TcpStream;
 
     use super::*;
 

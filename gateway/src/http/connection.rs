@@ -183,7 +183,7 @@ fn last(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
 }
 
 /// Lets the client read its answer: says that no more comes, and throws away what it still sends.
-async fn linger(mut stream: TcpStream, patience: Duration) {
+pub(crate) async fn linger(mut stream: TcpStream, patience: Duration) {
     let rest = async {
         stream.shutdown().await?;
         let mut scratch = [0; 4096];

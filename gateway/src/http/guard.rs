@@ -54,7 +54,7 @@ pub fn examine(request: &Parts, routes: &Routes) -> Result<Asked, Refusal> {
     }
     let head = routes.page && request.method == Method::HEAD;
     if request.method != Method::GET && !head {
-        return Err(Refusal::MethodNotAllowed { head: routes.page });
+        return Err(Refusal::MethodNotAllowed { allow: if routes.page { "GET, HEAD" } else { "GET" } });
     }
     no_body(&request.headers)?;
     if !head && wants_websocket(request) {
@@ -291,7 +291,7 @@ mod tests {
         for method in [Method::POST, Method::HEAD, Method::OPTIONS, Method::CONNECT, Method::PUT] {
             let mut parts = handshake_with(&[("content-length", "5")]);
             parts.method = method.clone();
-            assert_eq!(examine(&parts, &routes(false)), Err(Refusal::MethodNotAllowed { head: false }), "{method}");
+            assert_eq!(examine(&parts, &routes(false)), Err(Refusal::MethodNotAllowed { allow: "GET" }), "{method}");
         }
     }
 

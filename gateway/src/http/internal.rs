@@ -38,7 +38,7 @@ pub fn router<I: Inside>(inside: I, registry: Registry) -> Router {
         .route("/status", get(status::<I>))
         .route("/metrics", get(metrics::<I>))
         .fallback(|| async { problem(Refusal::NotFound) })
-        .method_not_allowed_fallback(|| async { problem(Refusal::MethodNotAllowed { head: true }) })
+        .method_not_allowed_fallback(|| async { problem(Refusal::MethodNotAllowed { allow: "GET, HEAD" }) })
         .with_state(Arc::new(Shown { inside, registry }))
 }
 

@@ -80,7 +80,7 @@ fn fingerprint(open: &str, close: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chatroom_settings::{Backplane, Broadcast, Drain, LogFormat, RoomIdentity};
+    use chatroom_settings::{Backplane, Broadcast, Drain, LogFormat, Push, RoomIdentity};
     use http_body_util::BodyExt as _;
 
     use super::*;
@@ -92,6 +92,7 @@ mod tests {
             web_client: true,
             broadcast: Broadcast { exclude_sender: true, online_suffix: online_suffix.map(str::to_owned) },
             ping_interval_seconds: 25,
+            push: Push::default(),
             backplane: Backplane::Memory,
             drain: Drain { timeout_seconds: 120 },
             log_format: LogFormat::Text,

@@ -1,7 +1,9 @@
 //! Every refusal of the gateway, as an HTTP answer that programs can tell apart (RFC 9457).
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -21,10 +23,10 @@ pub enum Refusal {
     RequestTimeout,
     /// A body, where none has a meaning.
     BodyNotAccepted,
-    /// Another method than the resource has; `head` says whether HEAD is one of them.
+    /// Another method than the resource has.
     MethodNotAllowed {
-        /// Whether the resource can be asked for its head alone.
-        head: bool,
+        /// Those that it has, as the header `Allow` says it.
+        allow: &'static str,
     },
     /// No such path.
     NotFound,
@@ -46,6 +48,28 @@ pub enum Refusal {
     Isolated,
     /// The room's registry of connections does not answer.
     RegistryUnavailable,
+    /// A push without a key, or with one that is none of the room's.
+    Unauthorized,
+    /// Nobody can push: the gateway has no key to compare with.
+    PushKeysMissing,
+    /// The push port has no such path.
+    NoSuchPush,
+    /// A push that says nothing that could be done; the text says what is wrong with it.
+    InvalidPush(&'static str),
+    /// The body of a push began and did not end in time.
+    PushTimeout,
+    /// What is pushed is larger than a message may be.
+    TooLarge,
+    /// The connection is no more.
+    Gone,
+    /// As much waits for the client as may.
+    ClientBehind,
+    /// The gateway has as many pushes in its hands as it may.
+    PushesFull,
+    /// The push was surely not delivered.
+    Unavailable,
+    /// The push may have been delivered.
+    OutcomeUnknown,
 }
 
 /// A problem document. `type` is always `about:blank`: what there is to know stands in `code`.
@@ -63,22 +87,34 @@ impl Refusal {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedRequest(_) | Self::BodyNotAccepted | Self::BadHandshake(_) => StatusCode::BAD_REQUEST,
+            Self::MalformedRequest(_) | Self::BodyNotAccepted | Self::BadHandshake(_) | Self::InvalidPush(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::RequestTimeout | Self::PushTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchPush => StatusCode::NOT_FOUND,
             Self::UpgradeRequired | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::OriginNotAllowed => StatusCode::FORBIDDEN,
-            Self::PodFull | Self::Draining | Self::Joining | Self::Isolated | Self::RegistryUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Gone => StatusCode::GONE,
+            Self::ClientBehind => StatusCode::TOO_MANY_REQUESTS,
+            Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
+            Self::PodFull
+            | Self::Draining
+            | Self::Joining
+            | Self::Isolated
+            | Self::RegistryUnavailable
+            | Self::PushKeysMissing
+            | Self::PushesFull
+            | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// The stable name, for programs: in the problem document and as the label of the metric `refusals`.
+    /// The stable name, for programs: in the problem document and as a label of the metrics `refusals` and `pushes`.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -86,10 +122,10 @@ impl Refusal {
             Self::UriTooLong => "uri_too_long",
             Self::HeadersTooLarge => "headers_too_large",
             Self::VersionNotSupported => "http_version_not_supported",
-            Self::RequestTimeout => "request_timeout",
+            Self::RequestTimeout | Self::PushTimeout => "request_timeout",
             Self::BodyNotAccepted => "body_not_accepted",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::NoSuchPush => "not_found",
             Self::UpgradeRequired => "upgrade_required",
             Self::WebSocketVersion => "websocket_version",
             Self::BadHandshake(_) => "bad_handshake",
@@ -99,6 +135,15 @@ impl Refusal {
             Self::Joining => "joining",
             Self::Isolated => "isolated",
             Self::RegistryUnavailable => "registry_unavailable",
+            Self::Unauthorized => "unauthorized",
+            Self::PushKeysMissing => "push_keys_missing",
+            Self::InvalidPush(_) => "invalid_push",
+            Self::TooLarge => "too_large",
+            Self::Gone => "gone",
+            Self::ClientBehind => "client_behind",
+            Self::PushesFull => "pushes_full",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
         }
     }
 
@@ -106,14 +151,15 @@ impl Refusal {
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
-            Self::MalformedRequest(what) | Self::BadHandshake(what) => what,
+            Self::MalformedRequest(what) | Self::BadHandshake(what) | Self::InvalidPush(what) => what,
             Self::UriTooLong => "the request line is longer than 8192 bytes",
             Self::HeadersTooLarge => "the request has more than 64 header fields or its head more than 16384 bytes",
             Self::VersionNotSupported => "this port speaks HTTP/1.1",
             Self::RequestTimeout => "the head of the request did not arrive in time",
             Self::BodyNotAccepted => "a request to this port has no body",
-            Self::MethodNotAllowed { head: false } => "only GET is allowed here",
-            Self::MethodNotAllowed { head: true } => "only GET and HEAD are allowed here",
+            Self::MethodNotAllowed { allow: "GET" } => "only GET is allowed here",
+            Self::MethodNotAllowed { allow: "GET, HEAD" } => "only GET and HEAD are allowed here",
+            Self::MethodNotAllowed { .. } => "the header `Allow` names the methods that are allowed here",
             Self::NotFound => "no room lives at this path",
             Self::UpgradeRequired => "this path speaks WebSocket: connect with `Upgrade: websocket` over HTTP/1.1",
             Self::WebSocketVersion => "`Sec-WebSocket-Version` must be 13",
@@ -123,10 +169,25 @@ impl Refusal {
             Self::Joining => "this gateway has not joined the room yet: try again",
             Self::Isolated => "this gateway has lost touch with the room: try again",
             Self::RegistryUnavailable => "the room cannot register the connection now: try again",
+            Self::Unauthorized => {
+                "a push needs one of the room's keys: in the path `/push/<key>`, or as `Authorization: Bearer <key>`"
+            }
+            Self::PushKeysMissing => {
+                "the room's push Secret is missing, or its `keys` holds no key of 16 characters: nobody can push"
+            }
+            Self::NoSuchPush => "the push port has `/publish` and `/connections/{id}`, and the paths of its dialects",
+            Self::PushTimeout => "the body of the request did not arrive in time",
+            Self::TooLarge => "the message is larger than the room's `limits.maxMessageBytes`",
+            Self::Gone => "there is no such connection any more",
+            Self::ClientBehind => "the client reads too slowly and as much waits for it as may: try again later",
+            Self::PushesFull => "this gateway has as many pushes in its hands as it may: try again",
+            Self::Unavailable => "the room cannot be reached now and nothing was delivered: try again",
+            Self::OutcomeUnknown => "nobody confirmed it in time: it may have been delivered, or not",
         }
     }
 
-    /// The answer. `retry_after_seconds` goes with every 503, so that those who come back do not come at once.
+    /// The answer, with a problem document. `retry_after_seconds` goes with every 429, 503 and 504, so that those who
+    /// come back do not come at once.
     #[must_use]
     pub fn response(self, retry_after_seconds: u8) -> Response<Full<Bytes>> {
         let status = self.status();
@@ -138,14 +199,25 @@ impl Refusal {
             code: self.code(),
         };
         let body = serde_json::to_vec(&document).expect("a struct of strings and numbers is JSON");
+        self.response_with("application/problem+json", body.into(), retry_after_seconds)
+    }
+
+    /// The answer, with a document of the caller's.
+    #[must_use]
+    pub fn response_with(self, media: &'static str, body: Bytes, retry_after_seconds: u8) -> Response<Full<Bytes>> {
+        let status = self.status();
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
-            Self::MethodNotAllowed { head } => {
-                headers.insert(ALLOW, HeaderValue::from_static(if head { "GET, HEAD" } else { "GET" }));
+            Self::MethodNotAllowed { allow } => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::Unauthorized => {
+                // RFC 9110 (11.6.1) wants it with every 401.
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::UpgradeRequired | Self::WebSocketVersion => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -153,13 +225,17 @@ impl Refusal {
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+            _ if passes_by_itself(status) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(u16::from(retry_after_seconds)));
             }
             _ => {}
         }
         response
     }
+}
+
+fn passes_by_itself(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
 }
 
 /// Seconds after which a refused client may try again: random, so that a crowd comes back spread out.
@@ -199,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_answers_that_need_a_header_have_it() {
-        assert_eq!(Refusal::MethodNotAllowed { head: false }.response(1).headers()[ALLOW], "GET");
+        assert_eq!(Refusal::MethodNotAllowed { allow: "GET" }.response(1).headers()[ALLOW], "GET");
         let upgrade = Refusal::UpgradeRequired.response(1);
         assert_eq!(upgrade.headers()[UPGRADE], "websocket");
         assert_eq!(upgrade.headers()[CONNECTION], "upgrade");

@@ -49,6 +49,11 @@ impl Entry {
 }
 
 impl Log {
+    /// Position of the next frame.
+    pub(super) fn end(&self) -> u64 {
+        self.head.end
+    }
+
     /// Somebody begins to read, and does so here.
     pub(super) fn enter(&mut self) -> Head {
         self.members += 1;
@@ -122,7 +127,7 @@ mod tests {
         let mut builder = Builder::default();
         for _ in 0..frames {
             builder.buffer().extend(std::iter::repeat_n(0, bytes));
-            builder.end_frame(None);
+            builder.end_frame(crate::protocol::NotFor::Nobody);
         }
         builder.finish()
     }
@@ -192,6 +197,7 @@ mod tests {
         let limits = |max_message_bytes| Limits {
             max_connections_per_pod: 1,
             max_message_bytes,
+            max_pending_bytes: 65_536,
             slow_seconds: 1,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,

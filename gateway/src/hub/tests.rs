@@ -22,6 +22,7 @@ fn hub_that(broadcast: &Broadcast) -> Arc<Hub> {
     let limits = Limits {
         max_connections_per_pod: 10,
         max_message_bytes: 64 * 1024,
+        max_pending_bytes: 65_536,
         slow_seconds: 10,
         idle_timeout_seconds: None,
         max_connection_age_seconds: None,
@@ -32,7 +33,7 @@ fn hub_that(broadcast: &Broadcast) -> Arc<Hub> {
 
 /// A message of two bytes, so four bytes on the wire.
 fn said(by: u8, what: u8) -> RoomMessage {
-    let message = Message { from: Some(id(by)), kind: Kind::Binary, payload: vec![by, what].into() };
+    let message = Message { from: Some(id(by)), kind: Kind::Binary, payload: vec![by, what].into(), exclude: None };
     RoomMessage { seq: 1, online: 1, message }
 }
 
@@ -84,7 +85,7 @@ fn a_hole_is_told_to_those_who_were_there() {
 fn who_falls_out_of_the_log_is_told() {
     let hub = hub();
     let (mut slow, mut quick) = (hub.join(id(1)), hub.join(id(2)));
-    let large = Message { from: None, kind: Kind::Binary, payload: vec![0; 1 << 20].into() };
+    let large = Message { from: None, kind: Kind::Binary, payload: vec![0; 1 << 20].into(), exclude: None };
     let large = RoomMessage { seq: 1, online: 1, message: large };
     for _ in 0..20 {
         hub.deliver(std::slice::from_ref(&large));

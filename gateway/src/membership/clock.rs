@@ -1,7 +1,7 @@
 //! Two clocks: whether the lease is held at this moment, and whether the main runtime is alive.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -29,6 +29,12 @@ impl LeaseClock {
         self.holds_at(Instant::now())
     }
 
+    /// How long a lease lasts.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.length
+    }
+
     fn holds_at(&self, now: Instant) -> bool {
         self.runs_out().is_some_and(|runs_out| now < runs_out)
     }
@@ -49,6 +55,30 @@ impl LeaseClock {
 
     pub(super) fn forget(&self) {
         self.runs_out.store(0, Ordering::Release);
+    }
+}
+
+/// The store's clock, as the last lease showed it. Cloning shares it.
+///
+/// Never behind: the answer's time counts from when the lease was asked for. So a deadline may seem to be past a little too
+/// early, by at most the time that the lease took, and never too late.
+#[derive(Clone, Debug, Default)]
+pub struct StoreClock(Arc<Mutex<Option<(Instant, u64)>>>);
+
+impl StoreClock {
+    /// The store's milliseconds now; absent before the first lease.
+    #[must_use]
+    pub fn now(&self) -> Option<u64> {
+        let (sent, time) = (*self.shown())?;
+        Some(time.saturating_add(u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    pub(super) fn shows(&self, sent: Instant, time: u64) {
+        *self.shown() = Some((sent, time));
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<(Instant, u64)>> {
+        self.0.lock().expect("nobody panics while holding the clock")
     }
 }
 
@@ -124,6 +154,14 @@ mod tests {
         assert!(!clock.holds_at(sent + LEASE));
         clock.forget();
         assert!(!clock.holds_at(sent));
+    }
+
+    #[test]
+    fn the_clock_of_the_store_goes_on_from_when_its_time_was_asked_for() {
+        let clock = StoreClock::default();
+        assert_eq!(clock.now(), None);
+        clock.shows(Instant::now() - Duration::from_secs(100), 5_000);
+        assert!(clock.now() >= Some(105_000));
     }
 
     #[test]

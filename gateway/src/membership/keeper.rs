@@ -190,7 +190,7 @@ impl Keeper {
     }
 
     fn leased(&mut self, sent: Instant, lease: Lease) {
-        let Lease { born, run, online, condemned, due: _, peers, position } = lease;
+        let Lease { born, run, online, condemned, due: _, peers, position, time } = lease;
         self.failures = 0;
         self.count("ok");
         self.metrics.redis_connected.set(1);
@@ -206,6 +206,7 @@ impl Keeper {
         self.doors.joined.seen.observe(&position.epoch, position.seq);
         // First, so that whoever sees a lease also sees whose it is.
         self.beat(Some(position));
+        self.doors.joined.store_clock.shows(sent, time);
         self.doors.joined.clock.acknowledged(sent);
         let redis = match self.backplane.trouble() {
             Some(message) => RedisStatus { state: RedisState::Unsuitable, message },

@@ -132,6 +132,13 @@ impl Roster {
         self.0.state().live.len()
     }
 
+    /// What is known of a connection that is registered here.
+    #[must_use]
+    pub fn details(&self, id: ConnectionId) -> Option<Details> {
+        let details = self.0.state().live.get(&id)?.clone();
+        Some(serde_json::from_str(&details).expect("it was written by `register`"))
+    }
+
     /// The connections of the incarnation before belong to whoever sweeps it.
     pub(super) fn start_anew(&self, incarnation: Incarnation) {
         *self.0.state() = State::new(incarnation);

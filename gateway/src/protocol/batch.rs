@@ -21,8 +21,40 @@ struct Inner {
 struct Place {
     /// Where the frame ends in the buffer; it begins where the one before ends.
     end: usize,
-    /// The member that does not want it: the sender, where senders get no copy.
-    not_for: Option<ConnectionId>,
+    not_for: NotFor,
+}
+
+/// Who does not get a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NotFor {
+    /// Everybody does.
+    #[default]
+    Nobody,
+    /// The sender, where senders get no copy.
+    One(ConnectionId),
+    /// These, in their order. Made by [`NotFor::these`].
+    These(Box<[ConnectionId]>),
+}
+
+impl NotFor {
+    /// Those who do not get it, in any order.
+    #[must_use]
+    pub fn these(mut ids: Vec<ConnectionId>) -> Self {
+        ids.sort_unstable();
+        match ids[..] {
+            [] => Self::Nobody,
+            [one] => Self::One(one),
+            _ => Self::These(ids.into()),
+        }
+    }
+
+    fn holds(&self, member: ConnectionId) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::One(id) => *id == member,
+            Self::These(ids) => ids.binary_search(&member).is_ok(),
+        }
+    }
 }
 
 /// A batch that is being written.
@@ -39,7 +71,7 @@ impl Builder {
     }
 
     /// Ends the frame that was appended to the buffer. `not_for` will be spared it.
-    pub fn end_frame(&mut self, not_for: Option<ConnectionId>) {
+    pub fn end_frame(&mut self, not_for: NotFor) {
         self.frames.push(Place { end: self.bytes.len(), not_for });
     }
 
@@ -81,15 +113,21 @@ impl Batch {
         self.0.frames.is_empty()
     }
 
-    /// The frames from the `first` on that `member` wants, as runs without a gap, at most `limit` of them. Says also up to which
-    /// frame it looked.
-    pub fn runs_for(&self, member: ConnectionId, first: usize, limit: usize, runs: &mut Vec<Run>) -> usize {
-        let mut at = first;
+    /// All frames, for a member of whom it is known that they are for it.
+    #[must_use]
+    pub fn whole(&self) -> Run {
+        Run { batch: self.clone(), frames: 0..self.frames() }
+    }
+
+    /// Of these frames those that `member` wants, as runs without a gap, at most `limit` of them. Says also up to which frame it
+    /// looked.
+    pub fn runs_for(&self, member: ConnectionId, of: Range<usize>, limit: usize, runs: &mut Vec<Run>) -> usize {
+        let mut at = of.start;
         let mut pushed = 0;
         while pushed < limit {
-            let unwanted = |place: &Place| place.not_for == Some(member);
-            at += self.0.frames[at..].iter().take_while(|place| unwanted(place)).count();
-            let wanted = self.0.frames[at..].iter().take_while(|place| !unwanted(place)).count();
+            let unwanted = |place: &Place| place.not_for.holds(member);
+            at += self.0.frames[at..of.end].iter().take_while(|place| unwanted(place)).count();
+            let wanted = self.0.frames[at..of.end].iter().take_while(|place| !unwanted(place)).count();
             if wanted == 0 {
                 break;
             }
@@ -164,24 +202,24 @@ mod tests {
         Incarnation::from_bytes([0; 9]).connection([number; 15])
     }
 
-    fn batch(frames: &[(&str, Option<u8>)]) -> Batch {
+    fn batch(frames: &[(&str, &[u8])]) -> Batch {
         let mut builder = Builder::default();
         for (bytes, from) in frames {
             builder.buffer().extend_from_slice(bytes.as_bytes());
-            builder.end_frame(from.map(member));
+            builder.end_frame(NotFor::these(from.iter().copied().map(member).collect()));
         }
         builder.finish()
     }
 
     fn runs(batch: &Batch, number: u8, first: usize) -> Vec<String> {
         let mut runs = Vec::new();
-        batch.runs_for(member(number), first, 16, &mut runs);
+        batch.runs_for(member(number), first..batch.frames(), 16, &mut runs);
         runs.iter().map(|run| String::from_utf8(run.bytes().to_vec()).unwrap()).collect()
     }
 
     #[test]
     fn a_sender_is_spared_its_own_frames_and_nothing_else() {
-        let batch = batch(&[("aa", Some(1)), ("b", Some(2)), ("ccc", None), ("d", Some(1)), ("e", Some(1))]);
+        let batch = batch(&[("aa", &[1]), ("b", &[2]), ("ccc", &[]), ("d", &[1]), ("e", &[1])]);
         assert_eq!(runs(&batch, 1, 0), ["bccc"]);
         assert_eq!(runs(&batch, 2, 0), ["aa", "cccde"]);
         assert_eq!(runs(&batch, 3, 0), ["aabcccde"]);
@@ -190,10 +228,21 @@ mod tests {
     }
 
     #[test]
+    fn many_are_spared_a_frame_wherever_they_stand_in_the_list_and_no_frame_behind_the_range_is_looked_at() {
+        let batch = batch(&[("a", &[5, 1, 3]), ("b", &[]), ("c", &[2, 3])]);
+        for (number, expected) in [(1, "bc"), (2, "ab"), (3, "b"), (4, "abc"), (5, "bc")] {
+            assert_eq!(runs(&batch, number, 0).concat(), expected, "member {number}");
+        }
+        let mut some = Vec::new();
+        assert_eq!(batch.runs_for(member(1), 0..2, 16, &mut some), 2);
+        assert_eq!(some[0].bytes(), b"b");
+    }
+
+    #[test]
     fn bytes_are_found_again_as_frames() {
-        let batch = batch(&[("aa", None), ("b", None), ("ccc", None)]);
+        let batch = batch(&[("aa", &[]), ("b", &[]), ("ccc", &[])]);
         let mut found = Vec::new();
-        batch.runs_for(member(1), 1, 16, &mut found);
+        batch.runs_for(member(1), 1..batch.frames(), 16, &mut found);
         let run = &found[0];
         assert_eq!(run.bytes(), b"bccc");
         assert_eq!(run.reach(0), Reach { begun: 0, rest: Bytes::new() });

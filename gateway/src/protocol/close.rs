@@ -1,6 +1,7 @@
 //! Why a connection is closed, with the code and the words that its client sees.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
@@ -8,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 use super::frames;
 
 /// Every reason for which a close frame is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Close {
     /// The client closed; it gets its own code back, and an empty frame when it gave none.
     Answer(Option<u16>),
@@ -35,9 +36,28 @@ pub enum Close {
     Slow,
     /// Messages were missed that cannot be brought back.
     PositionLost,
+    /// Somebody pushed it; made by [`Close::asked`].
+    Asked {
+        /// The close code.
+        code: u16,
+        /// At most 123 bytes.
+        reason: Arc<str>,
+    },
 }
 
+/// Bytes that a reason may take: a control frame carries 125, and the code is two.
+const MOST_REASON_BYTES: usize = 123;
+
 impl Close {
+    /// What a push asks for. Without a code, and for a code that may not stand in a frame, 1000; a reason is cut where the frame
+    /// has no more room.
+    #[must_use]
+    pub fn asked(code: Option<u16>, reason: &str) -> Self {
+        let may_be_sent = |code: &u16| matches!(code, 1000..=1003 | 1007..=1013 | 3000..=4999);
+        let end = reason.floor_char_boundary(MOST_REASON_BYTES);
+        Self::Asked { code: code.filter(may_be_sent).unwrap_or(1000), reason: reason[..end].into() }
+    }
+
     /// The close code; absent in the answer to a client that gave none.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
@@ -52,6 +72,7 @@ impl Close {
             Self::Unavailable => Some(1013),
             Self::Slow => Some(4008),
             Self::PositionLost => Some(4010),
+            Self::Asked { code, .. } => Some(*code),
         }
     }
 
@@ -69,6 +90,7 @@ impl Close {
             Self::Unavailable => "the room is unavailable, try again later".into(),
             Self::Slow => "reading too slowly".into(),
             Self::PositionLost => "messages were missed, please reconnect".into(),
+            Self::Asked { reason, .. } => String::from(&**reason).into(),
         }
     }
 
@@ -76,7 +98,7 @@ impl Close {
     #[must_use]
     pub fn frame(&self) -> Bytes {
         let reason = self.reason();
-        debug_assert!(reason.len() <= 123, "a control frame carries at most 125 bytes");
+        debug_assert!(reason.len() <= MOST_REASON_BYTES, "a control frame carries at most 125 bytes");
         let mut frame = Vec::with_capacity(4 + reason.len());
         match self.code() {
             Some(code) => {
@@ -88,13 +110,13 @@ impl Close {
         frame.into()
     }
 
-    /// The code under which the end is counted. A client's own codes are rounded down to 3000 or 4000, so that
-    /// clients cannot make up labels without end; 1005 stands for a close frame without a code.
+    /// The code under which the end is counted. Codes of clients and of pushes are rounded down to 3000 or 4000, so that
+    /// nobody can make up labels without end; 1005 stands for a close frame without a code.
     #[must_use]
     pub fn label(&self) -> u16 {
         match self {
             Self::Answer(None) => 1005,
-            Self::Answer(Some(code @ 3000..)) => code / 1000 * 1000,
+            Self::Answer(Some(code @ 3000..)) | Self::Asked { code: code @ 3000.., .. } => code / 1000 * 1000,
             _ => self.code().unwrap_or(1005),
         }
     }
@@ -127,6 +149,17 @@ mod tests {
             assert_eq!(Some(u16::from_be_bytes([frame[2], frame[3]])), close.code(), "{close:?}");
             assert_eq!(&frame[4..], close.reason().as_bytes(), "{close:?}");
         }
+    }
+
+    #[test]
+    fn a_pushed_close_says_what_a_frame_may_say() {
+        for (asked, expected) in
+            [(None, 1000), (Some(4503), 4503), (Some(1005), 1000), (Some(999), 1000), (Some(5000), 1000)]
+        {
+            assert_eq!(Close::asked(asked, "").code(), Some(expected), "{asked:?}");
+        }
+        let frame = Close::asked(None, &"ä".repeat(100)).frame();
+        assert_eq!((usize::from(frame[1]), frame.len()), (2 + 122, 4 + 122), "no character is cut");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::batch::Builder;
+use super::batch::{Batch, Builder, NotFor};
 use super::frames;
 use crate::message::{Kind, RoomMessage};
 
@@ -35,7 +35,25 @@ impl Raw {
             Kind::Binary => (Data::Binary, Cow::Borrowed("")),
         };
         frames::encode(OpCode::Data(opcode), &[&message.payload, suffix.as_bytes()], into.buffer());
-        into.end_frame(if self.exclude_sender { message.from } else { None });
+        let sender = if self.exclude_sender { message.from } else { None };
+        into.end_frame(match (&message.exclude, sender) {
+            (None, None) => NotFor::Nobody,
+            (None, Some(sender)) => NotFor::One(sender),
+            (Some(exclude), sender) => NotFor::these(exclude.iter().copied().chain(sender).collect()),
+        });
+    }
+
+    /// The frame of a message for one client alone: as it was pushed, since it is not of the room.
+    #[must_use]
+    pub fn direct(kind: Kind, payload: &[u8]) -> Batch {
+        let opcode = match kind {
+            Kind::Text => Data::Text,
+            Kind::Binary => Data::Binary,
+        };
+        let mut builder = Builder::default();
+        frames::encode(OpCode::Data(opcode), &[payload], builder.buffer());
+        builder.end_frame(NotFor::Nobody);
+        builder.finish()
     }
 
     fn suffix(&self, online: u64) -> Cow<'_, str> {
@@ -53,12 +71,16 @@ mod tests {
     use crate::message::Message;
 
     fn frame(raw: &Raw, kind: Kind, payload: &'static [u8]) -> Vec<u8> {
-        let message = RoomMessage { seq: 1, online: 3, message: Message { from: None, kind, payload: payload.into() } };
+        let message = RoomMessage {
+            seq: 1,
+            online: 3,
+            message: Message { from: None, kind, payload: payload.into(), exclude: None },
+        };
         let mut builder = Builder::default();
         raw.encode(&message, &mut builder);
         let mut runs = Vec::new();
         let nobody = crate::id::Incarnation::from_bytes([0; 9]).connection([0; 15]);
-        builder.finish().runs_for(nobody, 0, 1, &mut runs);
+        builder.finish().runs_for(nobody, 0..1, 1, &mut runs);
         runs[0].bytes().to_vec()
     }
 

@@ -63,7 +63,7 @@ pub(crate) enum Output {
 }
 
 /// How a session ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// With a close frame.
     Close(Close),
@@ -107,7 +107,7 @@ pub(crate) struct Machine {
 }
 
 /// What has to happen at some time unless something else happens before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Due {
     End(End),
     Unavailable,
@@ -157,6 +157,11 @@ impl Machine {
     /// Whether the client's silence has to be watched by other means, as it is not read for longer than a message takes.
     pub(crate) fn is_isolated(&self) -> bool {
         self.isolated
+    }
+
+    /// Whether its end is decided, and waits for what is in flight.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
     }
 
     /// Bytes of a message that the client may send.
@@ -216,7 +221,7 @@ impl Machine {
                 self.said = now;
                 self.began = None;
                 self.in_message = false;
-                self.transport(Message { from: Some(self.id), kind, payload }, now)
+                self.transport(Message { from: Some(self.id), kind, payload, exclude: None }, now)
             }
             Event::Fragment(bytes) => {
                 self.in_message = true;
@@ -249,14 +254,14 @@ impl Machine {
     fn published(&mut self, result: Result<Published, PublishError>, now: Instant) -> Option<Output> {
         self.publishing = None;
         match result {
-            Ok(_) => match (self.read_ahead.take(), self.ending) {
+            Ok(_) => match (self.read_ahead.take(), &self.ending) {
                 (Some(message), _) => self.transport(message, now),
-                (None, Some((end, _))) => Some(Output::End(end)),
+                (None, Some((end, _))) => Some(Output::End(end.clone())),
                 (None, None) => None,
             },
-            Err(PublishError::Fenced | PublishError::Ended) => {
+            Err(PublishError::Fenced | PublishError::Doubtful | PublishError::Ended) => {
                 self.read_ahead = None;
-                let end = self.ending.map_or(End::Close(Close::Restart), |(end, _)| end);
+                let end = self.ending.as_ref().map_or(End::Close(Close::Restart), |(end, _)| end.clone());
                 Some(Output::End(end))
             }
         }
@@ -330,8 +335,8 @@ impl Machine {
 
     /// What is due first.
     fn due(&self) -> Option<(Instant, Due)> {
-        if let Some((end, since)) = self.ending {
-            return Some((since + PUBLISH_TIMEOUT, Due::End(end)));
+        if let Some((end, since)) = &self.ending {
+            return Some((*since + PUBLISH_TIMEOUT, Due::End(end.clone())));
         }
         let publish = self.publishing.map(|since| (since + PUBLISH_TIMEOUT, Due::Unavailable));
         let age = self.age_ends.map(|end| (end, Due::Close(Close::Age)));

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::machine::{End, Input, Machine, Output};
+use super::table::Heard;
 use crate::backplane::publisher::{PublishError, Published, Publisher};
 use crate::hub::{Member, Pending};
 use crate::metrics::{ByCode, Metrics};
@@ -41,6 +42,7 @@ pub(super) struct Pump {
     pub(super) hot: watch::Receiver<Arc<Hot>>,
     pub(super) isolated: watch::Receiver<bool>,
     pub(super) orders: Orders,
+    pub(super) heard: Heard,
     pub(super) publishing: Publishing,
     /// Whether the last writes ended because others had to get their turn.
     pub(super) has_more: bool,
@@ -70,7 +72,7 @@ impl Pump {
     /// Boxed: a goodbye is short, and a session that lasts should not carry the room for it.
     fn leave(self, end: End) -> BoxFuture<'static, ()> {
         let Self { machine, socket, ways, .. } = self;
-        let code = match end {
+        let code = match &end {
             End::Close(close) => close.label(),
             End::Gone | End::Silent => 0,
         };
@@ -100,6 +102,9 @@ impl Pump {
             }
             if let Some(end) = self.read().or_else(|| self.write()) {
                 return end;
+            }
+            if self.machine.is_ending() {
+                self.member.refuse_letters();
             }
             self.set(timer.as_mut());
             input = self.wait(timer.as_mut()).await;
@@ -151,6 +156,7 @@ impl Pump {
                 Received::Violation(violation) => Input::Violation(violation),
                 Received::Gone => Input::Gone,
             };
+            self.heard.now();
             if let Some(end) = self.give(input) {
                 return Some(end);
             }
@@ -172,7 +178,10 @@ impl Pump {
                 Some(Err(missed)) => return self.give(Input::Missed(missed)),
             };
             if pending.runs().is_empty() && !self.socket.has_output() {
-                break;
+                match self.member.asked_to_close().filter(|_| self.machine.delivers()) {
+                    Some(close) => return self.give(Input::Close(close)),
+                    None => break,
+                }
             }
             let Ok(wrote) = self.socket.try_write(pending.runs()) else {
                 return self.give(Input::Gone);

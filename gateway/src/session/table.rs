@@ -1,13 +1,16 @@
 //! Who is here: so that sessions can be counted, closed and waited for.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 use tracing::{debug, error};
 
 use super::AdmitError;
 use super::pump::Orders;
+use crate::hub::Letterbox;
 use crate::id::{ConnectionId, Incarnation};
 use crate::metrics::Metrics;
 use crate::protocol::Close;
@@ -22,11 +25,43 @@ pub(super) struct Table {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How to close each session that has not been told to close.
-    orders: HashMap<ConnectionId, oneshot::Sender<Close>>,
+    /// Those who are registered: where to write to them, and how to close them.
+    seats: HashMap<ConnectionId, Seat>,
     draining: bool,
     /// Connections of another incarnation than this one do not begin; `None`: none was ever another.
     current: Option<Incarnation>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    letterbox: Letterbox,
+    heard: Heard,
+    /// Absent before the session begins, and when it was told.
+    order: Option<oneshot::Sender<Close>>,
+}
+
+/// When a client was last heard. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    born: Instant,
+    /// Milliseconds since.
+    last: Arc<AtomicU64>,
+}
+
+impl Heard {
+    fn new() -> Self {
+        Self { born: Instant::now(), last: Arc::default() }
+    }
+
+    pub(super) fn now(&self) {
+        let since = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(since, Ordering::Relaxed);
+    }
+
+    /// Milliseconds from the beginning of the connection.
+    fn after(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
 }
 
 /// A place for one socket, from its ticket to the end of its stream.
@@ -71,23 +106,34 @@ impl Table {
     pub(super) fn drain(&self) -> Vec<ConnectionId> {
         let mut state = self.state();
         state.draining = true;
-        state.orders.keys().copied().collect()
+        state.seats.iter().filter(|(_, seat)| seat.order.is_some()).map(|(id, _)| *id).collect()
+    }
+
+    /// Where to write to a connection that is registered here.
+    pub(super) fn letterbox(&self, id: ConnectionId) -> Option<Letterbox> {
+        self.state().seats.get(&id).map(|seat| seat.letterbox.clone())
+    }
+
+    /// How many milliseconds after its beginning the client was last heard.
+    pub(super) fn heard_after(&self, id: ConnectionId) -> Option<u64> {
+        self.state().seats.get(&id).filter(|seat| !seat.letterbox.is_over()).map(|seat| seat.heard.after())
     }
 
     /// Tells a session to close, if it is still here and was not told before.
     pub(super) fn close(&self, id: ConnectionId, close: Close) {
-        if let Some(order) = self.state().orders.remove(&id) {
+        if let Some(order) = self.state().seats.get_mut(&id).and_then(|seat| seat.order.take()) {
             // It is ending by itself.
             let _ = order.send(close);
         }
     }
 
     /// Tells all sessions of other incarnations to close, and those that are about to begin.
-    pub(super) fn close_foreign(&self, current: Incarnation, close: Close) {
+    pub(super) fn close_foreign(&self, current: Incarnation, close: &Close) {
         let mut state = self.state();
         state.current = Some(current);
-        for (_, order) in state.orders.extract_if(|id, _| id.incarnation() != current) {
-            let _ = order.send(close);
+        let foreign = state.seats.iter_mut().filter(|(id, _)| id.incarnation() != current);
+        for order in foreign.filter_map(|(_, seat)| seat.order.take()) {
+            let _ = order.send(close.clone());
         }
     }
 
@@ -97,18 +143,25 @@ impl Table {
 }
 
 impl Place {
+    /// The client is registered: from here on it can be written to.
+    pub(super) fn sit(&self, letterbox: Letterbox) {
+        let seat = Seat { letterbox, heard: Heard::new(), order: None };
+        self.table.state().seats.insert(self.id, seat);
+    }
+
     /// The session begins: from here on it can be told to close. It is told at once when it comes too late.
-    pub(super) fn begin(&self) -> Orders {
+    pub(super) fn begin(&self) -> (Orders, Heard) {
         debug!(connection = %self.id, "session begins");
         let (order, orders) = oneshot::channel();
         let mut state = self.table.state();
         let is_foreign = state.current.is_some_and(|current| current != self.id.incarnation());
         if state.draining || is_foreign {
             let _ = order.send(Close::Restart);
-        } else {
-            state.orders.insert(self.id, order);
+            return (Orders(Some(orders)), Heard::new());
         }
-        Orders(Some(orders))
+        let seat = state.seats.get_mut(&self.id).expect("who begins has a seat");
+        seat.order = Some(order);
+        (Orders(Some(orders)), seat.heard.clone())
     }
 }
 
@@ -119,7 +172,7 @@ impl Drop for Place {
         } else {
             debug!(connection = %self.id, "session ended");
         }
-        self.table.state().orders.remove(&self.id);
+        self.table.state().seats.remove(&self.id);
         self.table.metrics.connections.dec();
         self.table.held.send_modify(|held| *held -= 1);
     }

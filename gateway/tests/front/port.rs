@@ -18,7 +18,7 @@ use chatroom_gateway::membership::{Membership, Standing};
 use chatroom_gateway::metrics::{ByReason, Metrics};
 use chatroom_gateway::readiness::Readiness;
 use chatroom_gateway::session::AdmitError;
-use chatroom_settings::{Backplane, Broadcast, Cold, Drain, Hot, Limits, LogFormat, RedisStatus, RoomIdentity};
+use chatroom_settings::{Backplane, Broadcast, Cold, Drain, Hot, Limits, LogFormat, Push, RedisStatus, RoomIdentity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -160,6 +160,7 @@ pub(crate) fn hot(connections: u32, origins: Option<&[&str]>) -> Hot {
         limits: Limits {
             max_connections_per_pod: connections,
             max_message_bytes: 65536,
+            max_pending_bytes: 65_536,
             slow_seconds: 10,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,
@@ -174,6 +175,7 @@ pub(crate) fn cold() -> Cold {
         web_client: true,
         broadcast: Broadcast { exclude_sender: true, online_suffix: None },
         ping_interval_seconds: 25,
+        push: Push::default(),
         backplane: Backplane::Memory,
         drain: Drain { timeout_seconds: 120 },
         log_format: LogFormat::Text,

@@ -33,7 +33,7 @@ async fn code(client: &mut TcpStream) -> u16 {
 
 fn room_message(bytes: usize) -> RoomMessage {
     let payload = Bytes::from(vec![b'x'; bytes]);
-    RoomMessage { seq: 1, online: 1, message: Said { from: None, kind: Kind::Binary, payload } }
+    RoomMessage { seq: 1, online: 1, message: Said { from: None, kind: Kind::Binary, payload, exclude: None } }
 }
 
 #[tokio::test]

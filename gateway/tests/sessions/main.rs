@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what tests share")]
 
 mod closing;
+mod letters;
 mod room;
 mod talking;

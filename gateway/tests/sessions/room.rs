@@ -2,7 +2,7 @@
 //! would otherwise happen by itself.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use chatroom_gateway::backplane::memory::Memory;
 use chatroom_gateway::backplane::publisher;
 use chatroom_gateway::delivery;
 use chatroom_gateway::hub::Hub;
+use chatroom_gateway::id::ConnectionId;
 use chatroom_gateway::membership::roster::Roster;
 use chatroom_gateway::membership::{self, Membership, Settings, Standing};
 use chatroom_gateway::metrics::{ByCode, Metrics};
@@ -43,6 +44,7 @@ impl Default for Setup {
             limits: Limits {
                 max_connections_per_pod: 100,
                 max_message_bytes: 65_536,
+                max_pending_bytes: 65_536,
                 slow_seconds: 60,
                 idle_timeout_seconds: None,
                 max_connection_age_seconds: None,
@@ -62,6 +64,7 @@ pub struct Room {
     listener: TcpListener,
     _shutdown: watch::Sender<bool>,
     stuck: Option<Runtime>,
+    newest: Mutex<Option<ConnectionId>>,
 }
 
 pub type Client = WebSocketStream<TcpStream>;
@@ -83,7 +86,7 @@ impl Room {
         let broadcast = Broadcast { exclude_sender: true, online_suffix: suffix.map(str::to_owned) };
         let (hot, hot_now) = watch::channel(hot(limits));
         let hub = Arc::new(Hub::new(&broadcast, hot_now.clone()));
-        let _task = delivery::start(backplane, &joined, Arc::clone(&hub), &metrics, over);
+        let (_arrivals, _task) = delivery::start(backplane, &joined, Arc::clone(&hub), &metrics, over);
         let (membership, membership_now) = watch::channel(joined.membership.borrow().clone());
         let sessions = Sessions::new(Parts {
             ping_interval,
@@ -95,7 +98,18 @@ impl Room {
             metrics: metrics.clone(),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        Self { sessions, hub, roster: joined.roster, metrics, hot, membership, listener, _shutdown: shutdown, stuck }
+        Self {
+            sessions,
+            hub,
+            roster: joined.roster,
+            metrics,
+            hot,
+            membership,
+            listener,
+            _shutdown: shutdown,
+            stuck,
+            newest: Mutex::default(),
+        }
     }
 
     pub async fn ticket(&self) -> Ticket {
@@ -115,6 +129,7 @@ impl Room {
     /// A client that does with its bytes what it likes. `read_ahead` is what it sent behind its request.
     pub async fn connect_bare(&self, read_ahead: &'static [u8]) -> TcpStream {
         let ticket = self.ticket().await;
+        *self.newest.lock().unwrap() = Some(ticket.id());
         let address = self.listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), self.listener.accept());
         self.sessions.start(ticket, accepted.unwrap().0, Bytes::from_static(read_ahead));
@@ -141,6 +156,11 @@ impl Room {
     pub async fn is_empty(&self) {
         within(self.sessions.ended()).await;
         assert_eq!((self.sessions.count(), self.roster.live(), self.metrics.connections.get()), (0, 0, 0));
+    }
+
+    /// The connection that came last.
+    pub fn newest(&self) -> ConnectionId {
+        self.newest.lock().unwrap().unwrap()
     }
 
     pub fn closes(&self, code: u16) -> u64 {

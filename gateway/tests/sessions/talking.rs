@@ -47,7 +47,7 @@ async fn a_reader_that_lags_hears_everything_whole_and_in_order_with_pongs_betwe
     let said = |number: usize| format!("{number} {}", "x".repeat(number * 7919 % 80_000));
     for number in 0..300 {
         let payload = Bytes::from(said(number));
-        let message = message::Message { from: None, kind: Kind::Text, payload };
+        let message = message::Message { from: None, kind: Kind::Text, payload, exclude: None };
         room.hub.deliver(&[RoomMessage { seq: 1, online: 1, message }]);
         if number % 20 == 0 {
             anna.send(Message::Ping("?".into())).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_burst_is_heard_to_its_end_though_nothing_follows_it() {
     // Many more batches than a session writes in one turn, and none of them while it does.
     for number in 0..1000 {
         let payload = Bytes::from(number.to_string());
-        let message = message::Message { from: None, kind: Kind::Text, payload };
+        let message = message::Message { from: None, kind: Kind::Text, payload, exclude: None };
         room.hub.deliver(&[RoomMessage { seq: 1, online: 1, message }]);
     }
     for number in 0..1000 {

@@ -8,11 +8,12 @@ use chatroom_gateway::backplane::bus::{self, BusEvent};
 use chatroom_gateway::backplane::memory::Memory;
 use chatroom_gateway::backplane::{
     Answer, Backplane, BackplaneError, End, Entry, History, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest,
-    RegisterAnswer, RegisterMode, RoomPosition, Sweep,
+    RegisterAnswer, RegisterMode, RoomPosition, SendAnswer, SendRequest, Sweep,
 };
 use chatroom_gateway::id::Incarnation;
 use chatroom_settings::RedisStatus;
 use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
 
 #[derive(Clone, Debug)]
 pub struct Faulty {
@@ -143,15 +144,24 @@ impl Backplane for Faulty {
         self.spoil(move || self.room.leave(me))
     }
 
-    fn subscribe(&self, queue: bus::Sender) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer> {
+        self.spoil(move || self.room.send(request))
+    }
+
+    fn subscribe(
+        &self,
+        queue: bus::Sender,
+        me: watch::Receiver<Incarnation>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let (sender, mut receiver) = bus::queue(Counter::default());
-        let feed = self.room.subscribe(sender);
+        let feed = self.room.subscribe(sender, me);
         let this = self.clone();
         let pass_on = async move {
             while !queue.is_closed() {
                 match receiver.next().await {
                     BusEvent::Batch(_) if this.faults.losing_batches.load(SeqCst) && !this.is_third() => {}
                     BusEvent::Batch(batch) => queue.batch(batch),
+                    BusEvent::Post(post) => queue.post(post),
                     BusEvent::Subscribed => queue.subscribed(),
                     BusEvent::Missed => queue.missed(),
                 }

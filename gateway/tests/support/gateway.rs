@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatroom_gateway::backplane::Backplane;
 use chatroom_gateway::backplane::publisher::{self, Publisher};
-use chatroom_gateway::delivery::{self, Sink};
+use chatroom_gateway::delivery::{self, Arrivals, Sink};
 use chatroom_gateway::id::ConnectionId;
 use chatroom_gateway::membership::roster::Details;
 use chatroom_gateway::membership::{self, Joined, Settings, Standing, Timing};
@@ -27,6 +27,7 @@ pub struct Gateway {
     pub publisher: Publisher,
     pub heard: Heard,
     pub metrics: Metrics,
+    pub arrivals: Arrivals,
     shutdown: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -85,8 +86,9 @@ impl Gateway {
         let (publisher, task) = publisher::start(Arc::clone(&backplane), &joined, &metrics, over.clone());
         tasks.push(task);
         let heard = Heard::default();
-        tasks.push(delivery::start(backplane, &joined, heard.clone(), &metrics, over));
-        Self { joined, publisher, heard, metrics, shutdown, tasks }
+        let (arrivals, task) = delivery::start(backplane, &joined, heard.clone(), &metrics, over);
+        tasks.push(task);
+        Self { arrivals, joined, publisher, heard, metrics, shutdown, tasks }
     }
 
     pub async fn standing(&self, standing: Standing) {
@@ -126,5 +128,5 @@ pub fn details() -> Details {
 }
 
 pub fn text(from: ConnectionId, words: &str) -> Message {
-    Message { from: Some(from), kind: Kind::Text, payload: Bytes::copy_from_slice(words.as_bytes()) }
+    Message { from: Some(from), kind: Kind::Text, payload: Bytes::copy_from_slice(words.as_bytes()), exclude: None }
 }

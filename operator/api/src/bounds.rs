@@ -20,6 +20,8 @@ pub const PING_INTERVAL_SECONDS: Bounds = Bounds { min: 5, max: 300, default: So
 pub const MAX_CONNECTIONS_PER_POD: Bounds = Bounds { min: 1, max: 1_000_000, default: Some(10_000) };
 /// `spec.limits.maxMessageBytes`.
 pub const MAX_MESSAGE_BYTES: Bounds = Bounds { min: 1, max: 33_554_432, default: Some(65_536) };
+/// `spec.limits.maxPendingBytes`.
+pub const MAX_PENDING_BYTES: Bounds = Bounds { min: 1024, max: 67_108_864, default: Some(65_536) };
 /// `spec.limits.slowSeconds`. Frames are kept for 60 s: nobody can lag longer.
 pub const SLOW_SECONDS: Bounds = Bounds { min: 1, max: 60, default: Some(10) };
 /// `spec.limits.idleTimeoutSeconds`.

@@ -4,7 +4,8 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    IDLE_TIMEOUT_SECONDS, MAX_CONNECTION_AGE_SECONDS, MAX_CONNECTIONS_PER_POD, MAX_MESSAGE_BYTES, SLOW_SECONDS,
+    IDLE_TIMEOUT_SECONDS, MAX_CONNECTION_AGE_SECONDS, MAX_CONNECTIONS_PER_POD, MAX_MESSAGE_BYTES, MAX_PENDING_BYTES,
+    SLOW_SECONDS,
 };
 
 /// What a gateway does with a message of a client.
@@ -41,12 +42,21 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = MAX_CONNECTIONS_PER_POD.min, max = MAX_CONNECTIONS_PER_POD.max))]
     pub max_connections_per_pod: Option<i32>,
-    /// Bytes of one message from a client, all its fragments together; 1 to 33554432 (32 MiB). Absent: 65536.
+    /// Bytes of one message from a client, all its fragments together, and of one that is pushed; 1 to 33554432 (32 MiB).
+    /// Absent: 65536.
     ///
-    /// A longer message is not read to its end: the connection is closed with code 1009.
+    /// A longer message of a client is not read to its end: the connection is closed with code 1009. A longer push is answered
+    /// with 413.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = MAX_MESSAGE_BYTES.min, max = MAX_MESSAGE_BYTES.max))]
     pub max_message_bytes: Option<i32>,
+    /// Bytes of pushed messages that wait for one client, each counted with 128 more; 1024 to 67108864 (64 MiB). Absent: 65536.
+    ///
+    /// A push that would make it more is answered with 429 and not delivered. Whatever the limit, one message fits where none
+    /// waits. What is said to everybody does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = MAX_PENDING_BYTES.min, max = MAX_PENDING_BYTES.max))]
+    pub max_pending_bytes: Option<i32>,
     /// Seconds that a reader may lag behind the room; 1 to 60. Absent: 10.
     ///
     /// Whoever lags longer is closed with code 4008 and may come back; the others never wait for it. It may be closed sooner

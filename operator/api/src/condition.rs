@@ -142,6 +142,22 @@ conditions! {
         NO_GATEWAYS = "NoGateways" ("Unknown");
     }
 
+    /// Whether the gateways take pushes from other programs. Clients are served either way, so Ready does not depend on it.
+    PUSH_READY = "PushReady", push_ready {
+        /// All gateways that answer have a push key.
+        ACCEPTING = "Accepting" ("True");
+        /// The Secret with the push keys, or its key `keys`, is missing: pushes are answered with 503. Somebody has to make the
+        /// Secret that the room names; one of the room's own the operator makes.
+        KEYS_NOT_FOUND = "KeysNotFound" ("False");
+        /// A line of the Secret is no push key: it is shorter than 16 characters, or holds others than visible ones of ASCII. The
+        /// other lines count. Somebody has to put the Secret right.
+        KEYS_REFUSED = "KeysRefused" ("False");
+        /// There are gateways, and none of them answers the operator.
+        GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");
+        /// There is no gateway that could be asked.
+        NO_GATEWAYS = "NoGateways" ("Unknown");
+    }
+
     /// Every gateway runs the current hot settings: `limits`, `allowedOrigins`, `logging.filter`. False while a change of them is
     /// on its way, which takes about 90 s and restarts nothing.
     SETTINGS_CURRENT = "SettingsCurrent", settings_current {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clients::{Broadcast, Limits};
 use crate::overrides::Overrides;
 use crate::pod::{Image, LocalSecretReference, Logging, Pod};
+use crate::push::Push;
 use crate::redis::Redis;
 use crate::rollout::{Drain, PodDisruptionBudget, Rollout, Service};
 use crate::status::ChatRoomStatus;
@@ -148,6 +149,12 @@ pub struct ChatRoomSpec {
     /// others. A change rolls the gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<Broadcast>,
+    /// How other programs speak to the clients: by HTTP requests to `status.pushURL`, with a key out of a Secret. Absent: the
+    /// operator makes the Secret, and pushes are understood as Tencent API Gateway took them and in the plain form.
+    ///
+    /// Any gateway takes any push. Whoever has a key may speak to, and close, every client of the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
     /// What one client, and one gateway pod, may take. Absent: the defaults of its fields.
     ///
     /// Limits reach running gateways without a restart, within about a minute and a half, and count for those who are

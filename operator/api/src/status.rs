@@ -35,6 +35,13 @@ pub struct ChatRoomStatus {
     /// suspended. After a change of `path` it names the new one as soon as no gateway of an older version takes clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where programs inside the cluster push: `http://<room>-push.<namespace>.svc/push`. Known at once. It holds no key; the
+    /// Secret's `url` is the same with one.
+    #[serde(rename = "pushURL", default, skip_serializing_if = "Option::is_none")]
+    pub push_url: Option<String>,
+    /// The Secret with the push keys, one a line under `keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push_secret_name: Option<String>,
     /// People in the room. Written at most once a minute, and only when it moved by 5 % or to or from 0, so it may be a
     /// minute behind; the gateways' metrics are the live number. Absent while no gateway can be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,8 +54,8 @@ pub struct ChatRoomStatus {
     pub image: Option<String>,
     /// `Ready`: as many gateways as wanted take clients, and what the spec says can be carried out; when it cannot, gateways that
     /// run already are left as they are. `Reconciling`: something is still on its way. `Stalled`: it will not get on without
-    /// somebody's help. `RedisReady`: what the gateways say about Redis. `SettingsCurrent`: every gateway runs the current
-    /// limits, origins and log filter. `Paused`: the annotation `chatroom.dev/reconcile: disabled` keeps the operator away.
+    /// somebody's help. `RedisReady`: what the gateways say about Redis. `PushReady`: the gateways have a
+    /// key and take pushes. `SettingsCurrent`: every gateway runs the current limits, origins and log filter. `Paused`: the annotation `chatroom.dev/reconcile: disabled` keeps the operator away.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

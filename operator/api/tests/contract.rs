@@ -135,6 +135,7 @@ fn the_numbers_of_the_schema_are_the_bounds() {
         ("spec.replicas", chatroom_api::REPLICAS),
         ("spec.pingIntervalSeconds", chatroom_api::PING_INTERVAL_SECONDS),
         ("spec.limits.maxMessageBytes", chatroom_api::MAX_MESSAGE_BYTES),
+        ("spec.limits.maxPendingBytes", chatroom_api::MAX_PENDING_BYTES),
         ("spec.drain.timeoutSeconds", chatroom_api::DRAIN_TIMEOUT_SECONDS),
     ] {
         assert_eq!(number(path), (f64::from(bounds.min), f64::from(bounds.max)), "{path}");
@@ -165,6 +166,9 @@ fn rooms_that_are_right_are_taken() {
             {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"},
             {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"},
         ]}}),
+        json!({"push": {}}),
+        json!({"push": {"secretName": "chat.keys", "dialects": ["Tencent"]}}),
+        json!({"push": {"dialects": []}, "limits": {"maxPendingBytes": 1024}}),
         json!({"overrides": {"deployment": {"spec": {"anything": [1, {"a": null}]}}, "service": {}}}),
     ];
     for spec in specs {
@@ -234,6 +238,11 @@ fn each_rule_says_what_would_be_right() {
             "digest must be 'sha256:' and 64 lower case hex digits",
         ),
         (json!({"imagePullSecrets": [{"name": "A"}]}), "spec.imagePullSecrets[0].name", secret),
+        (
+            json!({"push": {"secretName": "Keys"}}),
+            "spec.push.secretName",
+            "secretName must be the name of a Secret: lower case letters, digits, '-' and '.'",
+        ),
         (json!({"rollout": {"maxSurge": 0}}), "spec.rollout", both_zero),
         (json!({"rollout": {"maxSurge": "0%", "maxUnavailable": "0%"}}), "spec.rollout", both_zero),
         (json!({"rollout": {"maxSurge": "0000", "maxUnavailable": "0000"}}), "spec.rollout", both_zero),

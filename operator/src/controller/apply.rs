@@ -6,7 +6,7 @@ use crate::controller::report::{Applied, Outcome, Plan};
 use crate::controller::skip::{Fingerprint, Remembered};
 use crate::controller::takeover::{Owner, Standing, may_delete, standing};
 use crate::controller::way_back::way_back;
-use crate::decide::{Decision, RedisDecision, ServiceAccountDecision};
+use crate::decide::{Decision, PushDecision, RedisDecision, ServiceAccountDecision};
 use crate::desired::{RedisResources, Resources, SecretToCreate};
 use crate::hex::hex;
 use crate::names::{MANAGER, Names};
@@ -136,17 +136,30 @@ impl Hands<'_> {
         decision: &Decision,
         resources: &Resources,
     ) -> Result<(Arc<Deployment>, Option<Arc<Deployment>>), Error> {
-        let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } = resources;
+        let Resources {
+            config_map,
+            service_account,
+            push_secret,
+            redis,
+            service,
+            push_service,
+            deployment,
+            pod_disruption_budget,
+        } = resources;
         let stores = &self.context.stores;
         self.ensure(&stores.config_maps, config_map).await?;
         if let Some(account) = service_account {
             self.ensure(&stores.service_accounts, account).await?;
+        }
+        if let (Some(secret), PushDecision::Generate { create_secret: true }) = (push_secret, decision.push) {
+            self.create(secret).await?;
         }
         let redis = match redis {
             Some(redis) => Some(self.ensure_redis(redis, &decision.redis).await?),
             None => None,
         };
         self.ensure(&stores.services, service).await?;
+        Box::pin(self.ensure(&stores.services, push_service)).await?;
         let deployment = Box::pin(self.ensure(&stores.deployments, deployment)).await?;
         match pod_disruption_budget {
             Some(budget) => drop(self.ensure(&stores.budgets, budget).await?),
@@ -258,11 +271,11 @@ impl Hands<'_> {
     /// Creates the Secret if there is none. Whoever made the one that is there: it is used.
     async fn create(&mut self, secret: &SecretToCreate) -> Result<(), Error> {
         let name = secret.metadata.name.clone().unwrap_or_default();
-        if self.context.memory.secret_is_fresh(self.names.uid()) {
+        if self.context.memory.secret_is_fresh(self.names.uid(), &name) {
             return Ok(());
         }
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let created = self.api::<Secret>().create(&parameters, &secret.with(&password()?)).await;
+        let created = self.api::<Secret>().create(&parameters, &secret.with(&random_word()?)).await;
         match created {
             Ok(created) => {
                 self.context.metrics.wrote("Secret", "create");
@@ -271,7 +284,7 @@ impl Hands<'_> {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => return Err(failed_to("create", "Secret", &name)(error)),
         }
-        self.context.memory.remember_secret(self.names.uid());
+        self.context.memory.remember_secret(self.names.uid(), &name);
         Ok(())
     }
 
@@ -322,8 +335,8 @@ fn to_json<K: Child>(object: &K) -> Value {
     serde_json::to_value(object).expect("objects of the API can be written as JSON")
 }
 
-/// 256 bits.
-fn password() -> Result<String, Error> {
+/// 256 bits as hexadecimal digits: they need no quotes anywhere.
+fn random_word() -> Result<String, Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(hex(&bytes))

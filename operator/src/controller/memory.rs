@@ -22,8 +22,8 @@ pub struct Memory {
 struct Room {
     /// Children after our last apply, by kind and name.
     children: HashMap<(&'static str, String), Remembered>,
-    /// When the Secret of the room's own Redis was last made sure of.
-    secret_seen: Option<Instant>,
+    /// When each Secret of the room's own was last made sure of.
+    secrets_seen: HashMap<String, Instant>,
     /// What was told about the room's annotations.
     complaints: Vec<Complaint>,
     /// Tries that failed in a row in the same way.
@@ -57,14 +57,15 @@ impl Memory {
 
     /// Whether the Secret was made sure of so recently that the pods may not have noticed yet.
     #[must_use]
-    pub fn secret_is_fresh(&self, room: &str) -> bool {
-        let seen = self.rooms().get(room).and_then(|room| room.secret_seen);
+    pub fn secret_is_fresh(&self, room: &str, name: &str) -> bool {
+        let seen = self.rooms().get(room).and_then(|room| room.secrets_seen.get(name).copied());
         seen.is_some_and(|seen| seen.elapsed() < SECRET_FRESH)
     }
 
     /// Remembers that the Secret exists.
-    pub fn remember_secret(&self, room: &str) {
-        self.rooms().entry(room.to_owned()).or_default().secret_seen = Some(Instant::now());
+    pub fn remember_secret(&self, room: &str, name: &str) {
+        let seen = (name.to_owned(), Instant::now());
+        self.rooms().entry(room.to_owned()).or_default().secrets_seen.extend([seen]);
     }
 
     /// Those of the complaints that are not the same as the last time: each is told once. An operator that starts anew has
@@ -160,9 +161,10 @@ mod tests {
     #[test]
     fn a_forgotten_room_leaves_nothing() {
         let memory = Memory::default();
-        memory.remember_secret("room");
-        assert!(memory.secret_is_fresh("room"));
+        memory.remember_secret("room", "lobby-redis");
+        assert!(memory.secret_is_fresh("room", "lobby-redis"));
+        assert!(!memory.secret_is_fresh("room", "lobby-push"), "each Secret counts for itself");
         memory.keep_only(|room| room != "room");
-        assert!(!memory.secret_is_fresh("room"));
+        assert!(!memory.secret_is_fresh("room", "lobby-redis"));
     }
 }

@@ -3,11 +3,12 @@
 use crate::annotations::Complaint;
 use crate::conditions::{find, is_true};
 use crate::controller::apply::{Deed, Done};
+use crate::decide::push;
 use crate::events::Notice;
 use crate::names::{Names, keys};
 use crate::observed::Observed;
 use crate::room::Identity;
-use chatroom_api::condition::{self, ready, redis_ready, settings_current};
+use chatroom_api::condition::{self, push_ready, ready, redis_ready, settings_current};
 use chatroom_api::{ChatRoom, ChatRoomStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -22,15 +23,24 @@ pub fn of_deeds(deeds: &[Deed], room: &ChatRoom, observed: &Observed) -> Vec<Not
 
 fn of_deed(deed: &Deed, room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
     let Deed { what, kind, name, .. } = deed;
+    let is = |named: fn(&Names) -> String| names(room).is_some_and(|names| named(&names) == *name);
     let first = match what {
         Done::Updated => return Vec::new(),
         // While Redis runs, its password can only be created because it was deleted.
-        Done::Created if *kind == "Secret" && observed.redis.is_some() => Notice::warning(
+        Done::Created if is(Names::redis) && *kind == "Secret" && observed.redis.is_some() => Notice::warning(
             "RedisCredentialRecreated",
             "CreateSecret",
             format!(
                 "Secret {name} was gone and has been created anew: when a gateway has to connect again, Redis and gateways \
                  restart together"
+            ),
+        ),
+        Done::Created if is(Names::push) && *kind == "Secret" && were_pushed_to(room, observed) => Notice::warning(
+            "PushKeysRecreated",
+            "CreateSecret",
+            format!(
+                "Secret {name} was gone and has been created anew with another key: restart what pushes to the room, it still \
+                 has the old one; gateways take the new one within about 90 seconds"
             ),
         ),
         Done::Created => Notice::normal("Created", "Create", format!("created {kind} {name}")),
@@ -40,7 +50,7 @@ fn of_deed(deed: &Deed, room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
         Done::Deleted => Notice::normal("Deleted", "Delete", format!("deleted {kind} {name}: it is no longer wanted")),
     };
     let mut notices = vec![first.about(reference(deed, room))];
-    if *what == Done::Created && *kind == "Deployment" && redis_name(room).as_ref() == Some(name) {
+    if *what == Done::Created && *kind == "Deployment" && is(Names::redis) {
         notices.push(Notice::warning(
             "EphemeralRedis",
             "Create",
@@ -52,8 +62,13 @@ fn of_deed(deed: &Deed, room: &ChatRoom, observed: &Observed) -> Vec<Notice> {
     notices
 }
 
-fn redis_name(room: &ChatRoom) -> Option<String> {
-    Identity::parse(room).ok().map(|identity| Names::new(&identity).redis())
+fn names(room: &ChatRoom) -> Option<Names> {
+    Identity::parse(room).ok().map(|identity| Names::new(&identity))
+}
+
+/// Whether gateways were told of the room's own push keys before: then some program may have one of them.
+fn were_pushed_to(room: &ChatRoom, observed: &Observed) -> bool {
+    names(room).is_some_and(|names| push::is_known(&names, observed))
 }
 
 fn reference(deed: &Deed, room: &ChatRoom) -> ObjectReference {
@@ -129,6 +144,9 @@ fn troubles(status: &ChatRoomStatus) -> BTreeMap<&str, &str> {
         condition::REDIS_READY => {
             [redis_ready::SECRET_NOT_FOUND, redis_ready::CREDENTIALS_REFUSED].contains(&found.reason.as_str())
         }
+        condition::PUSH_READY => {
+            [push_ready::KEYS_NOT_FOUND, push_ready::KEYS_REFUSED].contains(&found.reason.as_str())
+        }
         condition::SETTINGS_CURRENT => found.reason == settings_current::SETTINGS_REFUSED,
         _ => false,
     };
@@ -187,6 +205,22 @@ mod tests {
         assert_eq!(reasons(&of_deeds(&deeds, &room(), &Observed::default())), [("Created", false)]);
         let observed = Observed { redis: Some(Default::default()), ..Observed::default() };
         assert_eq!(reasons(&of_deeds(&deeds, &room(), &observed)), [("RedisCredentialRecreated", true)]);
+    }
+
+    #[test]
+    fn push_keys_that_had_to_be_made_up_again_are_a_warning_and_those_of_an_upgrade_are_not() {
+        let deeds = [deed(Done::Created, "Secret", "lobby-push")];
+        let of = |deployment| {
+            let observed =
+                Observed { deployment: Some(deployment), redis: Some(Default::default()), ..Observed::default() };
+            of_deeds(&deeds, &room(), &observed)
+        };
+        assert_eq!(reasons(&of(Default::default())), [("Created", false)]);
+        let pod = json!({"containers": [], "volumes": [{"name": "push", "secret": {"secretName": "lobby-push"}}]});
+        let spec = json!({"selector": {}, "template": {"spec": pod}});
+        let told = of(serde_json::from_value(json!({"spec": spec})).unwrap());
+        assert_eq!(reasons(&told), [("PushKeysRecreated", true)]);
+        assert!(told[0].note.contains("restart what pushes"), "{}", told[0].note);
     }
 
     fn stalled_by(reason: &str) -> ChatRoomStatus {

@@ -1,6 +1,6 @@
 //! When to look at a room again if nothing happens before.
 
-use crate::conditions::{find, is_true};
+use crate::conditions::{Truth, find, is_true};
 use crate::controller::errors::Category;
 use chatroom_api::{ChatRoomStatus, condition};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         if of_the_spec.iter().any(|reason| has_reason(condition::STALLED, reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING) {
         MOVING
+    } else if find(status, condition::PUSH_READY).is_some_and(|push| push.status == Truth::False.as_str()) {
+        WAITING
     } else if is(condition::READY) && has_reason(condition::REDIS_READY, condition::redis_ready::CONNECTED) {
         // Not merely True: connections may hold although the password is gone, and a Secret that was made a moment before it
         // was deleted is not made again at once.
@@ -116,6 +118,7 @@ mod tests {
             seconds(&[("Ready", "False", "Suspended"), SETTLED, ("RedisReady", "Unknown", "NoGateways")], 0.5),
             300
         );
+        assert_eq!(seconds(&[READY, SETTLED, CONNECTED, ("PushReady", "False", "KeysNotFound")], 0.5), 20);
     }
 
     #[test]

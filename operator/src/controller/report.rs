@@ -4,6 +4,7 @@ mod gateways;
 mod obstacle;
 mod online;
 mod progress;
+mod push;
 mod redis;
 mod settings;
 
@@ -14,7 +15,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use self::gateways::Gateways;
 use crate::conditions::{Judgement, conditions};
 use crate::decide::Decision;
-use crate::desired::live;
+use crate::desired::{live, push_secret};
 use crate::names::{Component, Names, keys};
 use crate::observed::Observed;
 use crate::room::{Invalid, Room};
@@ -133,6 +134,7 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
                 (condition::RECONCILING, judged.reconciling, spoken_of),
                 (condition::STALLED, judged.stalled, spoken_of),
                 (condition::REDIS_READY, redis_ready, spoken_of),
+                (condition::PUSH_READY, push::push_ready(plan, observed), spoken_of),
                 (condition::SETTINGS_CURRENT, settings::settings_current(outcome, observed), spoken_of),
                 (condition::PAUSED, paused(outcome), generation),
             ],
@@ -146,9 +148,23 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
         if status.url.is_none() || !gateways.older_ones_may_serve() {
             status.url = Some(names.url(&room.clients.path));
         }
+        status.push_url = Some(names.push_url());
+        status.push_secret_name = Some(push_secret::name(names, room));
         status.redis = Some(redis::kind(&room.redis).to_owned());
     }
     online::unless_only_the_count_moved(status, previous, online::last_written(room), now)
+}
+
+/// What is said by nobody: with one reason where there are gateways, with another where there are none.
+fn nobody_answers(observed: &Observed, unreachable: &'static str, none: &'static str) -> Judgement {
+    let first = observed.gateways.iter().find_map(|gateway| {
+        let error = gateway.answer.as_ref().err()?;
+        Some(format!("no gateway can be asked; pod {}: {}", gateway.pod, error.message))
+    });
+    match first {
+        Some(message) => Judgement::unknown(unreachable, message),
+        None => Judgement::unknown(none, "no gateway runs that could be asked"),
+    }
 }
 
 fn paused(outcome: &Outcome) -> Judgement {

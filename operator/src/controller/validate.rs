@@ -7,7 +7,7 @@ use chatroom_api::{ChatRoom, REPLICAS};
 
 use crate::annotations::Annotations;
 use crate::room::{
-    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Redis, Rollout, Room,
+    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Push, Redis, Rollout, Room,
     Service, bounded,
 };
 pub use crate::room::{Defaults, Invalid, Violation};
@@ -20,6 +20,7 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
     let replicas = problems.keep(bounded("spec.replicas", Some(spec.replicas), REPLICAS)).map(|_| spec.replicas);
     let image = problems.keep(Image::parse(spec.image.as_ref(), &defaults.gateway_image));
     let clients = problems.keep(Clients::parse(spec));
+    let push = problems.keep(Push::parse(spec.push.as_ref()));
     let redis = problems.keep(Redis::parse(spec, &defaults.redis_image));
     let drain = problems.keep(Drain::parse(spec.drain.as_ref()));
     let rollout = problems.keep(Rollout::parse(spec.rollout.as_ref()));
@@ -39,6 +40,7 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
             image: image?,
             image_pull_secrets,
             clients: clients?,
+            push: push?,
             redis: redis?,
             drain: drain?,
             rollout: rollout?,

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{container, overrides, security, settings};
+use super::{container, overrides, push_secret, security, settings};
 use crate::decide::Decision;
 use crate::names::{Component, Names, keys, pod};
 use crate::room::{Placement, Redis, Room};
@@ -120,6 +120,7 @@ fn gateway(room: &Room) -> Container {
         env_from: (!room.pod.env_from.is_empty()).then(|| room.pod.env_from.clone()),
         ports: Some(vec![
             container::port(pod::CLIENTS_PORT, ports::CLIENTS),
+            container::port(pod::PUSH_PORT, ports::PUSH),
             container::port(pod::INTERNAL_PORT, ports::INTERNAL),
         ]),
         resources: Some(container::resources(&room.pod.resources)),
@@ -148,6 +149,7 @@ fn gateway(room: &Room) -> Container {
             container::mount(pod::HOT_VOLUME, files::HOT_DIRECTORY),
             container::mount(pod::COLD_VOLUME, files::COLD_DIRECTORY),
             container::mount(pod::REDIS_VOLUME, files::REDIS_DIRECTORY),
+            container::mount(pod::PUSH_VOLUME, files::PUSH_DIRECTORY),
         ]),
         ..Container::default()
     }
@@ -171,6 +173,7 @@ fn environment(room: &Room) -> Vec<EnvVar> {
         container::variable(env::COLD_FILE, format!("{}/{}", files::COLD_DIRECTORY, files::COLD_FILE)),
         container::variable(env::HOT_FILE, format!("{}/{}", files::HOT_DIRECTORY, files::HOT_FILE)),
         container::variable(env::REDIS_DIRECTORY, files::REDIS_DIRECTORY.to_owned()),
+        container::variable(env::PUSH_DIRECTORY, files::PUSH_DIRECTORY.to_owned()),
     ];
     variables.extend(room.pod.env.iter().cloned());
     variables
@@ -199,16 +202,26 @@ fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
             secret: Some(redis_credentials(names, room)),
             ..Volume::default()
         },
+        Volume { name: pod::PUSH_VOLUME.to_owned(), secret: Some(push_keys(names, room)), ..Volume::default() },
     ]
 }
 
-/// Optional: a gateway that misses its credential says so on `/status` and takes it when it comes, instead of hanging in a
-/// container that is never created.
 fn redis_credentials(names: &Names, room: &Room) -> SecretVolumeSource {
     let (secret, key, file) = match &room.redis {
         Redis::Ephemeral(_) => (names.redis(), files::REDIS_PASSWORD, files::REDIS_PASSWORD),
         Redis::External(redis) => (redis.secret_name.clone(), redis.secret_key.as_str(), files::REDIS_URL),
     };
+    credential(secret, key, file)
+}
+
+/// The keys alone: what else stands in the Secret is for those who push.
+fn push_keys(names: &Names, room: &Room) -> SecretVolumeSource {
+    credential(push_secret::name(names, room), files::PUSH_KEYS, files::PUSH_KEYS)
+}
+
+/// Optional: a gateway that misses its credential says so on `/status` and takes it when it comes, instead of hanging in a
+/// container that is never created.
+fn credential(secret: String, key: &str, file: &str) -> SecretVolumeSource {
     let item = KeyToPath { key: key.to_owned(), path: file.to_owned(), mode: None };
     SecretVolumeSource { secret_name: Some(secret), items: Some(vec![item]), optional: Some(true), default_mode: None }
 }

@@ -13,6 +13,12 @@ pub(crate) fn image(deployment: &Deployment) -> Option<&str> {
     deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref()
 }
 
+/// The Secret that a volume of the pods shows.
+pub(crate) fn secret_of_volume<'a>(deployment: &'a Deployment, volume: &str) -> Option<&'a str> {
+    let volumes = deployment.spec.as_ref()?.template.spec.as_ref()?.volumes.as_ref()?;
+    volumes.iter().find(|found| found.name == volume)?.secret.as_ref()?.secret_name.as_deref()
+}
+
 /// The pods that the Deployment shall have.
 pub(crate) fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)

@@ -48,8 +48,8 @@ pub(super) fn redis(names: &Names, room: &Room, decision: &RedisDecision) -> Opt
 
 /// The gateways get the password, Redis a configuration that holds it: on a command line everybody could read it.
 fn secret(names: &Names) -> SecretToCreate {
-    let config = SecretTemplate { prefix: "requirepass ", suffix: "\n" };
-    let values = [(files::REDIS_PASSWORD, SecretTemplate { prefix: "", suffix: "" }), (CONFIG_FILE, config)];
+    let config = SecretTemplate { prefix: "requirepass ".to_owned(), suffix: "\n" };
+    let values = [(files::REDIS_PASSWORD, SecretTemplate::default()), (CONFIG_FILE, config)];
     SecretToCreate {
         metadata: names.metadata(names.redis(), Component::Redis),
         values: values.into_iter().map(|(key, template)| (key.to_owned(), template)).collect(),

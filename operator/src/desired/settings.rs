@@ -24,12 +24,19 @@ pub fn cold(room: &Room, backplane: Backplane) -> Cold {
             online_suffix: room.clients.online_suffix.clone(),
         },
         ping_interval_seconds: room.clients.ping_interval_seconds,
+        push: settings::Push { dialects: room.push.dialects.iter().map(|it| dialect(*it)).collect() },
         backplane,
         drain: settings::Drain { timeout_seconds: room.drain.timeout_seconds },
         log_format: match room.logging.format {
             chatroom_api::LogFormat::Json => settings::LogFormat::Json,
             chatroom_api::LogFormat::Text => settings::LogFormat::Text,
         },
+    }
+}
+
+fn dialect(dialect: chatroom_api::Dialect) -> settings::Dialect {
+    match dialect {
+        chatroom_api::Dialect::Tencent => settings::Dialect::Tencent,
     }
 }
 
@@ -43,6 +50,7 @@ pub fn hot(room: &Room) -> Hot {
         limits: settings::Limits {
             max_connections_per_pod: clients.limits.max_connections_per_pod,
             max_message_bytes: clients.limits.max_message_bytes,
+            max_pending_bytes: clients.limits.max_pending_bytes,
             slow_seconds: clients.limits.slow_seconds,
             idle_timeout_seconds: clients.limits.idle_timeout_seconds,
             max_connection_age_seconds: clients.limits.max_connection_age_seconds,

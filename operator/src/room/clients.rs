@@ -31,6 +31,8 @@ pub struct Limits {
     pub max_connections_per_pod: u32,
     /// Bytes of an inbound message.
     pub max_message_bytes: u32,
+    /// Bytes of pushed messages that wait for one client.
+    pub max_pending_bytes: u32,
     /// Seconds that a reader may lag.
     pub slow_seconds: u32,
     /// Seconds without a message.
@@ -126,17 +128,20 @@ impl Limits {
             |name: &str, value, bounds| problems.keep(bounded(&format!("spec.limits.{name}"), value, bounds)).flatten();
         let connections = number("maxConnectionsPerPod", limits.max_connections_per_pod, api::MAX_CONNECTIONS_PER_POD);
         let bytes = number("maxMessageBytes", limits.max_message_bytes, api::MAX_MESSAGE_BYTES);
+        let pending = number("maxPendingBytes", limits.max_pending_bytes, api::MAX_PENDING_BYTES);
         let slow = number("slowSeconds", limits.slow_seconds, api::SLOW_SECONDS);
         let idle_timeout_seconds = number("idleTimeoutSeconds", limits.idle_timeout_seconds, api::IDLE_TIMEOUT_SECONDS);
         let max_connection_age_seconds =
             number("maxConnectionAgeSeconds", limits.max_connection_age_seconds, api::MAX_CONNECTION_AGE_SECONDS);
-        let limits = connections.zip(bytes).zip(slow).map(|((connections, bytes), slow_seconds)| Self {
-            max_connections_per_pod: connections,
-            max_message_bytes: bytes,
-            slow_seconds,
-            idle_timeout_seconds,
-            max_connection_age_seconds,
-        });
+        let limits =
+            connections.zip(bytes).zip(pending.zip(slow)).map(|((connections, bytes), (pending, slow))| Self {
+                max_connections_per_pod: connections,
+                max_message_bytes: bytes,
+                max_pending_bytes: pending,
+                slow_seconds: slow,
+                idle_timeout_seconds,
+                max_connection_age_seconds,
+            });
         problems.finish(limits)
     }
 }

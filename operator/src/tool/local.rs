@@ -8,6 +8,7 @@ pub mod backplane;
 pub mod plan;
 
 pub mod announce;
+pub mod push_keys;
 
 pub mod keeper;
 mod kept;
@@ -20,6 +21,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
+use chatroom_settings::names::files;
 use clap::Args;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,7 +31,8 @@ pub use plan::Output;
 pub use running::EndedEarly;
 
 use backplane::{External, NotARedisUrl, Shared};
-use plan::{NoSuchPort, Plan, Wishes};
+use plan::{Credentials, NoSuchPort, Plan, Wishes};
+use push_keys::{NoPushKeys, PushKeys};
 use running::{OwnRedis, Programs, Running};
 
 use super::manifest::Manifest;
@@ -47,7 +50,7 @@ pub struct Options {
     #[arg(value_name = "ROOM.yaml")]
     pub file: PathBuf,
 
-    /// Where clients connect; replica i listens on this port + 10·i, and for probes and metrics two above.
+    /// Where clients connect; replica i listens on this port + 10·i, for pushes one above, and for probes and metrics two above.
     #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
 
@@ -85,9 +88,10 @@ pub async fn run(manifest: &Manifest, room: &Room, options: &Options) -> Result<
     // Before anything is started: a signal that came earlier than its handler would leave the files behind.
     let mut stops = Stops::listen().map_err(LocalError::system("listen for signals"))?;
     let shared = shared(manifest, room, options)?;
+    let keys = push_keys(manifest, room)?;
     let plan = plan(room, options, &shared)?;
     machine::check_ports(&plan)?;
-    let (programs, directory) = prepare(&plan, room, &shared)?;
+    let (programs, directory) = prepare(&plan, room, &shared, &keys)?;
     let mut running = Running::start(&programs, directory, options.output);
     let ready = tokio::select! {
         ready = running.until_ready(&plan, &programs) => Some(ready),
@@ -95,7 +99,7 @@ pub async fn run(manifest: &Manifest, room: &Room, options: &Options) -> Result<
     };
     let done = match ready {
         Some(Ok(pids)) => {
-            announce(&announce::announcement(&plan, &pids, options.output));
+            announce(&announce::announcement(&plan, &pids, &keys, options.output));
             running.until_stopped(&mut stops).await;
             Ok(())
         }
@@ -138,6 +142,22 @@ fn external_url(manifest: &Manifest, redis: &ExternalRedis) -> Result<External, 
     Ok(External::Known(url.to_owned()))
 }
 
+/// Those of the Secret that the room names, if it is in the file; else one that is made up.
+fn push_keys(manifest: &Manifest, room: &Room) -> Result<PushKeys, LocalError> {
+    match &room.push.secret_name {
+        Some(name) if manifest.has_secret(name) => {
+            let value = manifest.secret(name, files::PUSH_KEYS).and_then(|value| std::str::from_utf8(value).ok());
+            PushKeys::parse(value.unwrap_or_default())
+                .map_err(|reason| LocalError::NoPushKeys { secret: name.clone(), reason })
+        }
+        Some(_) => {
+            say("the Secret of spec.push.secretName is not in the file: a push key is made up instead");
+            random_word().map(PushKeys::made_up)
+        }
+        None => random_word().map(PushKeys::made_up),
+    }
+}
+
 fn check_url(place: &str, url: &str) -> Result<(), LocalError> {
     backplane::check_url(url).map_err(|reason| LocalError::NotARedisUrl { place: place.to_owned(), reason })
 }
@@ -150,7 +170,7 @@ fn plan(room: &Room, options: &Options, shared: &Shared) -> Result<Plan, LocalEr
 }
 
 /// Finds the programs and writes the files.
-fn prepare(plan: &Plan, room: &Room, shared: &Shared) -> Result<(Programs, TempDir), LocalError> {
+fn prepare(plan: &Plan, room: &Room, shared: &Shared, push_keys: &PushKeys) -> Result<(Programs, TempDir), LocalError> {
     let own = std::env::current_exe().map_err(LocalError::system("find this program"))?;
     let gateway = machine::find_gateway(&own)?;
     let server = match shared {
@@ -163,7 +183,8 @@ fn prepare(plan: &Plan, room: &Room, shared: &Shared) -> Result<(Programs, TempD
         (_, None) => None,
     };
     let cannot_write = LocalError::system("write the settings into a directory of this run's own");
-    let directory = machine::private_directory(&plan.room, &plan.files(url.as_deref())).map_err(&cannot_write)?;
+    let files = plan.files(&Credentials { redis_url: url.as_deref(), push_keys });
+    let directory = machine::private_directory(&plan.room, &files).map_err(&cannot_write)?;
     let mut redis = None;
     if let Some(server) = server {
         let file = Path::new(REDIS_CONFIGURATION);
@@ -232,6 +253,14 @@ pub enum LocalError {
         /// What would be right.
         reason: NotARedisUrl,
     },
+    /// The Secret of the push keys holds none.
+    #[error("key keys of Secret {secret} {reason}")]
+    NoPushKeys {
+        /// Its name.
+        secret: String,
+        /// What would be right.
+        reason: NoPushKeys,
+    },
     /// This machine lacks something.
     #[error(transparent)]
     Lacking(#[from] Lacking),
@@ -254,7 +283,7 @@ impl LocalError {
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::NoSuchPort(_) | Self::NotARedisUrl { .. } | Self::Lacking(_) => true,
+            Self::NoSuchPort(_) | Self::NotARedisUrl { .. } | Self::NoPushKeys { .. } | Self::Lacking(_) => true,
             Self::EndedEarly(_) | Self::System { .. } => false,
         }
     }

@@ -22,10 +22,19 @@ pub fn render(manifest: &Manifest, defaults: &Defaults) -> Result<String, Invali
 fn objects(room: &Room) -> String {
     let names = Names::new(&room.identity);
     let decision = decide(room, &Observed::default());
-    let Resources { config_map, service_account, redis, service, deployment, pod_disruption_budget } =
-        desired(&names, room, &decision);
+    let Resources {
+        config_map,
+        service_account,
+        push_secret,
+        redis,
+        service,
+        push_service,
+        deployment,
+        pod_disruption_budget,
+    } = desired(&names, room, &decision);
     let mut documents = vec![document(&config_map)];
     documents.extend(service_account.as_ref().map(document));
+    documents.extend(push_secret.map(|secret| document(&secret.with(GENERATED))));
     if let Some(redis) = redis {
         documents.extend([
             document(&redis.secret.with(GENERATED)),
@@ -33,7 +42,7 @@ fn objects(room: &Room) -> String {
             document(&redis.deployment),
         ]);
     }
-    documents.extend([document(&service), document(&deployment)]);
+    documents.extend([document(&service), document(&push_service), document(&deployment)]);
     documents.extend(pod_disruption_budget.as_ref().map(document));
     documents.join("---\n")
 }

@@ -24,12 +24,15 @@ async fn everything_is_looked_for_before_it_is_written_in_an_order_in_which_gate
             format!("GET {core}/serviceaccounts/lobby"),
             format!("PATCH {core}/serviceaccounts/lobby"),
             format!("POST {core}/secrets"),
+            format!("POST {core}/secrets"),
             format!("GET {core}/services/lobby-redis"),
             format!("PATCH {core}/services/lobby-redis"),
             format!("GET {apps}/deployments/lobby-redis"),
             format!("PATCH {apps}/deployments/lobby-redis"),
             format!("GET {core}/services/lobby"),
             format!("PATCH {core}/services/lobby"),
+            format!("GET {core}/services/lobby-push"),
+            format!("PATCH {core}/services/lobby-push"),
             format!("GET {apps}/deployments/lobby"),
             format!("PATCH {apps}/deployments/lobby"),
             format!("GET {policy}/poddisruptionbudgets/lobby"),
@@ -45,7 +48,7 @@ async fn every_patch_is_a_forced_apply_under_our_name() {
     api.put(ROOMS, lobby(&json!({})));
     let requests = Operator::begins(&api).runs().await;
     let patches: Vec<_> = requests.iter().filter(|request| request.method == "PATCH").collect();
-    assert_eq!(patches.len(), 8, "seven children and the status");
+    assert_eq!(patches.len(), 9, "eight children and the status");
     for patch in patches {
         assert_eq!(patch.content_type, "application/apply-patch+yaml");
         assert_eq!(patch.query["force"], "true");
@@ -69,6 +72,8 @@ async fn every_child_is_controlled_by_the_room() {
         key("api/v1/services", "lobby-redis"),
         key("apis/apps/v1/deployments", "lobby-redis"),
         key("api/v1/services", "lobby"),
+        key("api/v1/secrets", "lobby-push"),
+        key("api/v1/services", "lobby-push"),
         key("apis/apps/v1/deployments", "lobby"),
         key("apis/policy/v1/poddisruptionbudgets", "lobby"),
     ] {
@@ -84,7 +89,37 @@ async fn a_room_with_its_own_redis_gets_none_of_ours() {
     let external = json!({"topology": "Standalone", "urlSecretRef": {"name": "redis", "key": "url"}});
     api.put(ROOMS, lobby(&json!({"redis": {"external": external}})));
     let lines = writes(&Operator::begins(&api).runs().await);
-    assert!(lines.iter().all(|line| !line.contains("redis") && !line.contains("secrets")), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains("redis")), "{lines:#?}");
+    let secrets = lines.iter().filter(|line| line.contains("secrets")).count();
+    assert_eq!(secrets, 1, "that of the push keys: {lines:#?}");
+}
+
+#[tokio::test]
+async fn a_room_with_push_keys_of_its_own_gets_none_of_ours() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({"push": {"secretName": "ours"}})));
+    Operator::begins(&api).runs().await;
+    assert_eq!(api.get(&key("api/v1/secrets", "lobby-push")), None);
+    assert!(api.get(&key("api/v1/services", "lobby-push")).is_some());
+}
+
+#[tokio::test]
+async fn the_push_key_is_made_up_once_and_told_to_nobody() {
+    let api = ApiServer::new();
+    api.put(ROOMS, lobby(&json!({})));
+    let mut operator = Operator::begins(&api);
+    let requests = operator.runs().await;
+    let secret = api.get(&key("api/v1/secrets", "lobby-push")).unwrap();
+    let made_up = secret["stringData"]["keys"].as_str().unwrap().to_owned();
+    assert_eq!(made_up.len(), 64);
+    assert_eq!(secret["stringData"]["url"], format!("http://lobby-push.chat.svc/push/{made_up}"));
+    let password = api.get(&key("api/v1/secrets", "lobby-redis")).unwrap()["stringData"]["password"].clone();
+    assert_ne!(json!(made_up), password, "each Secret has its own");
+    for request in requests.iter().filter(|request| !request.path.ends_with("/secrets")) {
+        assert!(!request.body.to_string().contains(&made_up), "{}", request.line());
+    }
+    operator.settles().await;
+    assert_eq!(api.get(&key("api/v1/secrets", "lobby-push")).unwrap(), secret);
 }
 
 #[tokio::test]

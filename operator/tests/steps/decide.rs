@@ -1,6 +1,6 @@
 //! Which Redis a room runs, when it is restarted for a new password, when the old one may go; the same of its account.
 
-use chatroom_operator::decide::{CredentialStamp, RedisDecision, ServiceAccountDecision, decide};
+use chatroom_operator::decide::{CredentialStamp, PushDecision, RedisDecision, ServiceAccountDecision, decide};
 use chatroom_operator::names::keys;
 use chatroom_operator::observed::Observed;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -82,6 +82,36 @@ fn a_password_that_a_gateway_misses_is_created_again() {
     let mut observed = settled(&ephemeral());
     answer(&mut observed, 0).missing = vec!["redis/password".to_owned()];
     assert!(run(&observed).create_secret);
+}
+
+#[test]
+fn push_keys_are_made_before_any_gateway_is_told_of_them_and_again_when_one_misses_them() {
+    let create = |observed: &Observed| decide(&ephemeral(), observed).push;
+    let [make, leave] = [true, false].map(|create_secret| PushDecision::Generate { create_secret });
+    assert_eq!(create(&Observed::default()), make);
+    let mut observed = settled(&ephemeral());
+    assert_eq!(create(&observed), leave);
+    answer(&mut observed, 1).missing = vec!["redis/keys".to_owned(), "push/other".to_owned()];
+    assert_eq!(create(&observed), leave);
+    answer(&mut observed, 1).missing = vec!["push/keys".to_owned()];
+    assert_eq!(create(&observed), make);
+}
+
+#[test]
+fn gateways_of_a_version_without_push_do_not_say_what_they_miss_so_the_keys_are_made_before_them() {
+    let mut observed = settled(&ephemeral());
+    let pod = observed.deployment.as_mut().unwrap().spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+    pod.volumes.as_mut().unwrap().retain(|volume| volume.name != "push");
+    assert_eq!(decide(&ephemeral(), &observed).push, PushDecision::Generate { create_secret: true });
+}
+
+#[test]
+fn keys_of_somebody_else_are_left_to_them() {
+    let room = room(json!({"push": {"secretName": "ours"}}));
+    let mut observed = settled(&room);
+    answer(&mut observed, 0).missing = vec!["push/keys".to_owned()];
+    assert_eq!(decide(&room, &observed).push, PushDecision::Leave);
+    assert_eq!(decide(&ephemeral(), &observed).push, PushDecision::Generate { create_secret: true }, "taken back");
 }
 
 #[test]

@@ -114,7 +114,9 @@ fn the_gateways_read_back_the_settings_that_were_meant() {
 #[test]
 fn a_change_of_hot_settings_leaves_the_template_as_it_is() {
     let before = resources(&ephemeral());
-    let after = resources(&room(json!({"limits": {"slowSeconds": 3}, "logging": {"filter": "debug"}})));
+    let after = resources(&room(
+        json!({"limits": {"slowSeconds": 3, "maxPendingBytes": 2048}, "logging": {"filter": "debug"}}),
+    ));
     assert_ne!(before.config_map, after.config_map);
     assert_eq!(before.deployment, after.deployment);
 }
@@ -141,6 +143,52 @@ fn the_password_stands_on_no_command_line_and_in_no_environment() {
 }
 
 #[test]
+fn the_push_secret_holds_the_key_and_the_url_with_it_and_gateways_see_the_key_alone() {
+    let resources = resources(&ephemeral());
+    let secret = resources.push_secret.as_ref().unwrap().with("s3cret");
+    assert_eq!(secret.metadata.name.as_deref(), Some("lobby-push"));
+    let values = secret.string_data.unwrap();
+    assert_eq!(values["keys"], "s3cret");
+    assert_eq!(values["url"], "http://lobby-push.default.svc/push/s3cret");
+    assert_eq!(values.len(), 2);
+    assert_eq!(
+        push_volume(&resources),
+        json!({"secretName": "lobby-push", "items": [{"key": "keys", "path": "keys"}], "optional": true})
+    );
+}
+
+#[test]
+fn a_push_secret_of_somebody_else_is_shown_to_the_gateways_and_not_made() {
+    let resources = resources(&room(json!({"push": {"secretName": "ours"}})));
+    assert_eq!(resources.push_secret, None);
+    assert_eq!(push_volume(&resources)["secretName"], "ours");
+}
+
+fn push_volume(resources: &Resources) -> Value {
+    let pods = pods(resources);
+    let volume = pods.last().unwrap().volumes.iter().flatten().find(|volume| volume.name == "push").unwrap();
+    serde_json::to_value(&volume.secret).unwrap()
+}
+
+#[test]
+fn pushes_reach_gateways_that_are_not_ready_too() {
+    let spec = resources(&ephemeral()).push_service.spec.unwrap();
+    assert_eq!(spec.publish_not_ready_addresses, Some(true));
+    assert_eq!(spec.selector, resources(&ephemeral()).service.spec.unwrap().selector);
+}
+
+#[test]
+fn which_clouds_are_spoken_is_a_cold_setting() {
+    let cold = |spec: Value| {
+        let resources = resources(&room(spec));
+        serde_yaml::from_str::<Cold>(annotation(&resources, keys::SETTINGS).unwrap()).unwrap().push.dialects
+    };
+    assert_eq!(cold(json!({})), [chatroom_settings::Dialect::Tencent]);
+    assert_eq!(cold(json!({"push": {"dialects": ["Tencent"]}})), [chatroom_settings::Dialect::Tencent]);
+    assert_eq!(cold(json!({"push": {"dialects": []}})), []);
+}
+
+#[test]
 fn gateways_and_redis_take_a_new_password_together() {
     let room = ephemeral();
     let mut decision = decide(&room, &Observed::default());
@@ -161,6 +209,7 @@ fn a_suspended_room_has_no_budget_and_all_the_rest() {
     let template = |resources: &Resources| resources.deployment.spec.as_ref().unwrap().template.clone();
     assert_eq!(template(&asleep), template(&awake));
     assert_eq!((asleep.redis, asleep.service, asleep.config_map), (awake.redis, awake.service, awake.config_map));
+    assert_eq!((asleep.push_service, asleep.push_secret), (awake.push_service, awake.push_secret));
 }
 
 #[test]

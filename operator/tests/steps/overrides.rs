@@ -58,10 +58,10 @@ fn a_volume_and_its_mount_stand_beside_ours() {
         "containers": [{"name": "gateway", "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}],
     }));
     let names = |pod: &PodSpec| pod.volumes.iter().flatten().map(|volume| volume.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&pod), ["hot", "cold", "redis", "scratch"]);
+    assert_eq!(names(&pod), ["hot", "cold", "redis", "push", "scratch"]);
     let mounts = container(&pod, "gateway").volume_mounts.as_ref().unwrap();
-    assert_eq!(mounts[..3], plain().containers[0].volume_mounts.as_ref().unwrap()[..]);
-    assert_eq!(mounts[3].mount_path, "/scratch");
+    assert_eq!(mounts[..4], plain().containers[0].volume_mounts.as_ref().unwrap()[..]);
+    assert_eq!(mounts[4].mount_path, "/scratch");
 }
 
 #[test]
@@ -286,6 +286,11 @@ fn what_the_operator_keeps_in_its_hands_is_refused_with_what_does_the_same() {
             "use another one",
         ),
         (
+            pod(json!({"containers": [{"name": "a", "image": "b", "ports": [{"containerPort": 8081}]}]})),
+            "containers[0].ports[0].containerPort",
+            "use another one",
+        ),
+        (
             pod(json!({"containers": [{"name": "a", "image": "b", "ports": [{"containerPort": 1, "name": "ws"}]}]})),
             "containers[0].ports[0].name",
             "use another one",
@@ -415,7 +420,8 @@ proptest! {
             }
         }
         let (our_pod, their_pod) = (our_spec.template.spec.unwrap(), their_spec.template.spec.unwrap());
-        prop_assert_eq!(&their_pod.volumes.unwrap()[..3], &our_pod.volumes.unwrap()[..]);
+        let (our_volumes, their_volumes) = (our_pod.volumes.unwrap(), their_pod.volumes.unwrap());
+        prop_assert_eq!(&their_volumes[..our_volumes.len()], &our_volumes[..]);
         let (ours, theirs) = (&our_pod.containers[0], &their_pod.containers[0]);
         prop_assert_eq!((&theirs.name, &theirs.image, &theirs.ports), (&ours.name, &ours.image, &ours.ports));
         prop_assert_eq!(theirs.name.as_str(), pod::CONTAINER);

@@ -81,6 +81,9 @@ fn a_settled_room_is_ready_and_says_what_it_is() {
     assert_eq!(words(&status, "Reconciling"), ("False", "Settled"));
     assert_eq!(words(&status, "Stalled"), ("False", "Progressing"));
     assert_eq!(words(&status, "RedisReady"), ("True", "Connected"));
+    assert_eq!(words(&status, "PushReady"), ("True", "Accepting"));
+    assert_eq!(status.push_url.as_deref(), Some("http://lobby-push.default.svc/push"));
+    assert_eq!(status.push_secret_name.as_deref(), Some("lobby-push"));
     assert_eq!(status.url.as_deref(), Some("ws://lobby.default.svc/chat"));
     assert_eq!(status.image.as_deref(), Some("gateway:1"));
     assert_eq!(status.redis.as_deref(), Some("Ephemeral"));
@@ -106,6 +109,27 @@ fn the_url_is_known_before_the_first_pod() {
     let chat_room = chat_room(json!({}));
     let status = report(&chat_room, &failed(&chat_room, FailureKind::Transient), &Observed::default(), at(1));
     assert_eq!(status.url.as_deref(), Some("ws://lobby.default.svc/"));
+    assert_eq!(status.push_url.as_deref(), Some("http://lobby-push.default.svc/push"));
+}
+
+#[test]
+fn push_keys_that_are_missing_are_told_with_the_secret_and_say_nothing_against_the_room() {
+    let missing = |observed: &mut Observed| answer(observed, 1).missing = vec!["push/keys".to_owned()];
+    let theirs = after(json!({"push": {"secretName": "ours"}}), missing);
+    let message = "1 of 2 gateways: there is no Secret ours with the key keys (once it is there, gateways find it within about \
+                   90 seconds); pushes to them are answered with 503";
+    assert_eq!(condition(&theirs, "PushReady"), ("False", "KeysNotFound", message));
+    assert_eq!(theirs.push_secret_name.as_deref(), Some("ours"));
+    assert_eq!(words(&theirs, "Ready"), ("True", "AllReplicasReady"));
+    assert_eq!(words(&theirs, "RedisReady"), ("True", "Connected"));
+    assert_eq!(words(&theirs, "Reconciling"), ("False", "Settled"));
+    let refused = after(json!({}), |observed| answer(observed, 0).refused = vec!["push/keys".to_owned()]);
+    let message = "1 of 2 gateways: a line under keys of Secret lobby-push is no push key, which has at least 16 visible \
+                   characters of ASCII; the other lines count";
+    assert_eq!(condition(&refused, "PushReady"), ("False", "KeysRefused", message));
+    let ours = after(json!({}), missing);
+    let (_, _, message) = condition(&ours, "PushReady");
+    assert!(message.contains("Secret lobby-push, which has been made"), "{message}");
 }
 
 #[test]
@@ -347,9 +371,11 @@ fn gateways_that_cannot_be_asked_say_nothing_against_the_room() {
     });
     assert_eq!(status.online, None);
     assert_eq!(words(&status, "RedisReady"), ("Unknown", "GatewaysUnreachable"));
+    assert_eq!(words(&status, "PushReady"), ("Unknown", "GatewaysUnreachable"));
     assert_eq!(words(&status, "Ready"), ("True", "AllReplicasReady"));
     let nobody = after(json!({}), |observed| observed.gateways.clear());
     assert_eq!(words(&nobody, "RedisReady"), ("Unknown", "NoGateways"));
+    assert_eq!(words(&nobody, "PushReady"), ("Unknown", "NoGateways"));
 }
 
 #[test]

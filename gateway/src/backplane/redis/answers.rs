@@ -3,8 +3,8 @@
 use redis::{FromRedisValue, Value};
 
 use crate::backplane::{
-    BackplaneError, History, Lease, LeaseAnswer, Peers, Position, PublishAnswer, RegisterAnswer, RoomPosition, Sweep,
-    envelope,
+    BackplaneError, History, Lease, LeaseAnswer, Peers, Position, PublishAnswer, RegisterAnswer, RoomPosition,
+    SendAnswer, Sweep, envelope,
 };
 use crate::id::Incarnation;
 use crate::message::Epoch;
@@ -30,6 +30,7 @@ pub(super) fn lease(answer: Value) -> Result<LeaseAnswer, BackplaneError> {
             let due = next(&mut rest)?;
             let peers = Peers { same_template_staying: next(&mut rest)?, other_template_staying: next(&mut rest)? };
             let position = Position { epoch: epoch(next(&mut rest)?), seq: next(&mut rest)? };
+            let time = next(&mut rest)?;
             // Whatever else stands in the set was not written by a gateway, and cannot be swept.
             let condemned = condemned.iter().filter_map(|name| name.parse::<Incarnation>().ok()).collect();
             Ok(LeaseAnswer::Leased(Lease {
@@ -40,6 +41,7 @@ pub(super) fn lease(answer: Value) -> Result<LeaseAnswer, BackplaneError> {
                 due,
                 peers,
                 position,
+                time,
             }))
         }
         _ => Err(unexpected()),
@@ -67,9 +69,22 @@ pub(super) fn sweep(answer: Value) -> Result<Sweep, BackplaneError> {
 pub(super) fn publish(answer: Value) -> Result<PublishAnswer, BackplaneError> {
     let (word, mut rest) = word_and_rest(answer)?;
     match word.as_str() {
-        "placed" => Ok(PublishAnswer::Placed { epoch: epoch(next(&mut rest)?), last: next(&mut rest)? }),
+        "placed" => {
+            let (epoch, last) = (epoch(next(&mut rest)?), next(&mut rest)?);
+            Ok(PublishAnswer::Placed { epoch, last, online: next(&mut rest)? })
+        }
         "epoch" => Ok(PublishAnswer::OtherEpoch(epoch(next(&mut rest)?))),
         "fenced" => Ok(PublishAnswer::Fenced),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(super) fn send(answer: Value) -> Result<SendAnswer, BackplaneError> {
+    match read::<String>(answer)?.as_str() {
+        "sent" => Ok(SendAnswer::Sent),
+        "unheard" => Ok(SendAnswer::Unheard),
+        "young" => Ok(SendAnswer::TooYoung),
+        "gone" => Ok(SendAnswer::Gone),
         _ => Err(unexpected()),
     }
 }

@@ -13,7 +13,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- Asked here and not told by the gateway: after a failover, gateways know different servers for a while.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local h = redis.call('HMGET', room, 'schema', 'born', 'run', 'epoch', 'seq', 'former', 'beat', 'quiet', 'said')
+local h = redis.call('HMGET', room, 'schema', 'born', 'run', 'epoch', 'seq', 'former', 'beat', 'quiet', 'said', 'since')
 local born, epoch, seq, former, quiet = h[2], h[4], tonumber(h[5] or '0'), h[6], tonumber(h[8] or '0')
 
 if tonumber(h[1] or '0') > schema then return {'schema', tonumber(h[1])} end
@@ -26,6 +26,8 @@ if not born then
   born = fresh
   redis.call('HSET', room, 'born', born)
 end
+-- Since when there is somebody to know everybody. Absent also in a registry that was made by the version before.
+if not h[10] then redis.call('HSET', room, 'since', now) end
 if h[3] ~= run then
   -- Another server, or one that lost its last writes: numbers may come twice, so they count anew.
   if epoch and seq > 0 then former = seq .. ':' .. epoch end
@@ -83,4 +85,4 @@ for i = 1, #all, 2 do
 end
 redis.call('HSET', room, 'schema', schema, 'beat', now, 'quiet', quiet, 'online', online)
 for i = 1, #KEYS do redis.call('EXPIRE', KEYS[i], expiry) end
-return {'ok', born, run, online, condemned, redis.call('ZCOUNT', KEYS[4], '-inf', now), same, other, epoch, seq}
+return {'ok', born, run, online, condemned, redis.call('ZCOUNT', KEYS[4], '-inf', now), same, other, epoch, seq, now}

@@ -3,6 +3,7 @@
 -- KEYS  1 gateways  2 room  3 history
 -- ARGV  1 incarnation  2 its number of the batch  3 epoch it believes in  4 highest seq it saw there  5 fresh epoch
 --       6 channel  7 how many messages  8 the messages, encoded  9 age of the repair log, ms  10 its size, bytes
+--       11 version of the encoding
 local gateways, room, history = KEYS[1], KEYS[2], KEYS[3]
 local me, number, epoch, seen, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[6]
 local count, messages, age, size = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -12,8 +13,8 @@ if not lease or lease == '0' then return {'fenced'} end
 local h = redis.call('HMGET', room, 'epoch', 'seq', 'online', 'p:' .. me, 'total', 'marked', 'weighed')
 if h[1] ~= epoch then return {'epoch', h[1] or ''} end
 -- A repeat of a batch whose answer got lost. Its place may be in the epoch before.
-local newest, place, where = string.match(h[4] or '', '^(%d+):(%d+):(.+)$')
-if newest and number <= tonumber(newest) then return {'placed', where, tonumber(place)} end
+local newest, place, people, where = string.match(h[4] or '', '^(%d+):(%d+):(%d+):(.+)$')
+if newest and number <= tonumber(newest) then return {'placed', where, tonumber(place), tonumber(people)} end
 
 local seq, online, total = tonumber(h[2] or '0'), tonumber(h[3] or '0'), tonumber(h[5] or '0')
 local marked, weighed = tonumber(h[6] or '0'), tonumber(h[7] or '0')
@@ -29,7 +30,7 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local last = seq + count
 -- backplane/envelope.rs reads this.
-local batch = struct.pack('>BI8I8I4B', 1, seq + 1, online, count, #epoch) .. epoch .. messages
+local batch = struct.pack('>BI8I8I4B', tonumber(ARGV[11]), seq + 1, online, count, #epoch) .. epoch .. messages
 
 -- The log is cut at marks (when:seq:bytes so far), a few of which span its age and its size: so no entry is ever read.
 if now - marked >= age / 6 or total + #batch - weighed >= size / 8 then
@@ -46,10 +47,10 @@ if now - marked >= age / 6 or total + #batch - weighed >= size / 8 then
   redis.call('HSET', room, 'marks', table.concat(kept, ' '), 'marked', now, 'weighed', total)
 end
 
-redis.call('HSET', room, 'epoch', epoch, 'seq', last, 'p:' .. me, ARGV[2] .. ':' .. last .. ':' .. epoch,
+redis.call('HSET', room, 'epoch', epoch, 'seq', last, 'p:' .. me, ARGV[2] .. ':' .. last .. ':' .. online .. ':' .. epoch,
   'total', total + #batch,
   'said', now)
 -- Named by its last number, so that whoever asks for what is behind a number also finds a batch that it cuts.
 redis.call('XADD', history, last .. '-0', 'b', batch)
 redis.call('PUBLISH', channel, batch)
-return {'placed', epoch, last}
+return {'placed', epoch, last, online}

@@ -15,16 +15,18 @@ pub(super) enum Script {
     Unregister,
     Sweep,
     Leave,
+    Send,
 }
 
 /// All of them, in the order of [`Script`].
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("lease.lua"),
     include_str!("publish.lua"),
     include_str!("register.lua"),
     include_str!("unregister.lua"),
     include_str!("sweep.lua"),
     include_str!("leave.lua"),
+    include_str!("send.lua"),
 ];
 
 /// The names under which a server knows the scripts.

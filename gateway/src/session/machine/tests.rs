@@ -10,6 +10,7 @@ fn limits() -> Limits {
     Limits {
         max_connections_per_pod: 10,
         max_message_bytes: 1000,
+        max_pending_bytes: 65_536,
         slow_seconds: 10,
         idle_timeout_seconds: None,
         max_connection_age_seconds: None,
@@ -43,7 +44,7 @@ impl Connection {
     }
 
     fn published(&mut self) -> Option<Output> {
-        self.give(Input::Published(Ok(Published { seq: 1 })))
+        self.give(Input::Published(Ok(Published { seq: 1, online: 1 })))
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -65,7 +66,7 @@ fn closed(close: Close) -> Option<Output> {
 
 fn publish(text: &'static str) -> Option<Output> {
     let from = Some(Incarnation::from_bytes([7; 9]).connection([7; 15]));
-    Some(Output::Publish(Message { from, kind: Kind::Text, payload: text.into() }))
+    Some(Output::Publish(Message { from, kind: Kind::Text, payload: text.into(), exclude: None }))
 }
 
 #[test]

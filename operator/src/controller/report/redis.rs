@@ -4,6 +4,7 @@ use chatroom_api::condition::redis_ready as reason;
 use chatroom_settings::names::files;
 use chatroom_settings::{GatewayStatus, RedisState};
 
+use super::nobody_answers;
 use super::obstacle::obstacle;
 use crate::conditions::{Judgement, Truth};
 use crate::names::Component;
@@ -22,7 +23,7 @@ pub(super) fn kind(redis: &Redis) -> &'static str {
 pub(super) fn redis_ready(redis: Option<&Redis>, observed: &Observed) -> Judgement {
     let answers: Vec<_> = observed.gateways.iter().filter_map(|gateway| gateway.answer.as_ref().ok()).collect();
     if answers.is_empty() {
-        return nobody_answers(observed);
+        return nobody_answers(observed, reason::GATEWAYS_UNREACHABLE, reason::NO_GATEWAYS);
     }
     // A gateway that has not asked yet knows nothing: with each that starts, the others would seem to know nothing either.
     let worst = answers.iter().map(|status| status.redis.state).max_by_key(|state| severity(*state));
@@ -46,7 +47,7 @@ fn connected(redis: Option<&Redis>, answers: &[&GatewayStatus]) -> Judgement {
         let message = format!("{message}; the connections that there are hold, new ones cannot be made");
         return Judgement::yes(reason::SECRET_NOT_FOUND, message);
     }
-    let without = answers.iter().filter(|status| !status.missing.is_empty()).count();
+    let without = answers.iter().filter(|status| misses_credentials(status)).count();
     if without > 0 {
         let message = format!(
             "{without} of {} gateways: the Redis credentials are missing; the connections that there are hold, new ones cannot \
@@ -56,6 +57,10 @@ fn connected(redis: Option<&Redis>, answers: &[&GatewayStatus]) -> Judgement {
         return Judgement::yes(reason::SECRET_NOT_FOUND, message);
     }
     Judgement::yes(reason::CONNECTED, "all gateways that answer reach Redis")
+}
+
+fn misses_credentials(status: &GatewayStatus) -> bool {
+    status.missing.iter().any(|file| file.starts_with("redis/"))
 }
 
 /// What keeps gateways that do not take clients from Redis, if one of them says so.
@@ -78,17 +83,6 @@ fn missing_secret(redis: Option<&Redis>, answers: &[&GatewayStatus]) -> Option<S
             answers.len()
         )
     })
-}
-
-fn nobody_answers(observed: &Observed) -> Judgement {
-    let unreachable = observed.gateways.iter().find_map(|gateway| {
-        let error = gateway.answer.as_ref().err()?;
-        Some(format!("no gateway can be asked; pod {}: {}", gateway.pod, error.message))
-    });
-    match unreachable {
-        Some(message) => Judgement::unknown(reason::GATEWAYS_UNREACHABLE, message),
-        None => Judgement::unknown(reason::NO_GATEWAYS, "no gateway runs that could be asked"),
-    }
 }
 
 fn explain(text: &str, state: RedisState, answers: &[&GatewayStatus], observed: &Observed) -> String {

@@ -91,7 +91,7 @@ fn gateway(problems: &mut Problems, field: &str, container: &Value) {
     }
     for (mount, place) in items(field, container, "volumeMounts") {
         let path = mount["mountPath"].as_str().unwrap_or_default();
-        let ours = [files::HOT_DIRECTORY, files::COLD_DIRECTORY, files::REDIS_DIRECTORY];
+        let ours = [files::HOT_DIRECTORY, files::COLD_DIRECTORY, files::REDIS_DIRECTORY, files::PUSH_DIRECTORY];
         if let Some(ours) = ours.into_iter().find(|ours| overlap(path, ours)) {
             let message = format!("would hide {ours}, where the gateway finds its settings: use another path");
             problems.refuse(format!("{place}.mountPath"), message);
@@ -107,11 +107,12 @@ fn neighbour(problems: &mut Problems, field: &str, container: &Value) {
     }
     for (port, place) in items(field, container, "ports") {
         let number = port["containerPort"].as_u64();
-        if number.is_some_and(|number| [ports::CLIENTS, ports::INTERNAL].iter().any(|ours| u64::from(*ours) == number))
-        {
+        if number.is_some_and(|number| {
+            [ports::CLIENTS, ports::PUSH, ports::INTERNAL].iter().any(|ours| u64::from(*ours) == number)
+        }) {
             problems.refuse(format!("{place}.containerPort"), "is a port of the gateway: use another one");
         }
-        if [pod::CLIENTS_PORT, pod::INTERNAL_PORT].contains(&name(port)) {
+        if [pod::CLIENTS_PORT, pod::PUSH_PORT, pod::INTERNAL_PORT].contains(&name(port)) {
             problems.refuse(format!("{place}.name"), "is the name of a port of the gateway: use another one");
         }
     }

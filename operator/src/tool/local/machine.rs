@@ -58,7 +58,7 @@ pub enum Lacking {
 /// # Errors
 /// [`Lacking::PortTaken`], [`Lacking::Unusable`].
 pub(super) fn check_ports(plan: &Plan) -> Result<(), Lacking> {
-    for address in plan.replicas.iter().flat_map(|replica| [replica.clients, replica.internal]) {
+    for address in plan.replicas.iter().flat_map(|replica| [replica.clients, replica.push, replica.internal]) {
         TcpListener::bind(address).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => Lacking::PortTaken { address: address.ip(), port: address.port() },
             _ => Lacking::Unusable { address, source },
@@ -138,7 +138,9 @@ mod tests {
 
     use super::*;
     use crate::tool::local::backplane::Shared;
+    use crate::tool::local::plan::Credentials;
     use crate::tool::local::plan::tests::{plan, wishes};
+    use crate::tool::local::push_keys::PushKeys;
 
     #[test]
     fn a_taken_port_is_named_with_the_way_out() {
@@ -161,7 +163,9 @@ mod tests {
     #[test]
     fn nobody_else_can_look_into_the_directory() {
         let plan = plan(wishes(&Shared::OwnServer));
-        let directory = private_directory("lobby", &plan.files(Some("redis://:secret@r/"))).unwrap();
+        let keys = PushKeys::made_up("key".into());
+        let credentials = Credentials { redis_url: Some("redis://:secret@r/"), push_keys: &keys };
+        let directory = private_directory("lobby", &plan.files(&credentials)).unwrap();
         let mode = std::fs::metadata(directory.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         let url = directory.path().join("redis").join(files::REDIS_URL);

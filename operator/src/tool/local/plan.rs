@@ -9,10 +9,13 @@ use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 
 use super::backplane::Shared;
+use super::push_keys::PushKeys;
 use crate::hex::hex;
 
 /// Between the ports of two replicas, so that a person reads the replica off the port.
 const STEP: u16 = 10;
+/// From a replica's port for clients to the one for pushes.
+const PUSH: u16 = 1;
 /// From a replica's port for clients to its internal one.
 const INTERNAL: u16 = 2;
 
@@ -36,12 +39,22 @@ pub struct Replica {
     pub index: u16,
     /// Where clients connect.
     pub clients: SocketAddr,
+    /// Where other programs push.
+    pub push: SocketAddr,
     /// Where probes and metrics are.
     pub internal: SocketAddr,
     /// What it is called in logs.
     pub pod_name: String,
     /// By this a gateway that is started again recognises what it left behind.
     pub pod_uid: String,
+}
+
+/// What only the gateways may read.
+pub struct Credentials<'a> {
+    /// Where they find their Redis; absent: they need none.
+    pub redis_url: Option<&'a str>,
+    /// Who may push.
+    pub push_keys: &'a PushKeys,
 }
 
 /// A port that does not exist.
@@ -91,8 +104,8 @@ impl Plan {
         let replicas = (0..replicas)
             .map(|index| {
                 let first = index.checked_mul(STEP).and_then(|offset| port.checked_add(offset));
-                let ports = first.and_then(|clients| Some((clients, clients.checked_add(INTERNAL)?)));
-                let (clients, internal) = ports.ok_or(NoSuchPort {
+                let beside = |clients: u16| Some((clients, clients.checked_add(PUSH)?, clients.checked_add(INTERNAL)?));
+                let (clients, push, internal) = first.and_then(beside).ok_or(NoSuchPort {
                     port,
                     replicas,
                     highest: (u16::MAX - INTERNAL).saturating_sub((replicas - 1).saturating_mul(STEP)),
@@ -100,6 +113,7 @@ impl Plan {
                 Ok(Replica {
                     index,
                     clients: SocketAddr::new(bind, clients),
+                    push: SocketAddr::new(bind, push),
                     internal: SocketAddr::new(bind, internal),
                     pod_name: format!("{room}-{index}"),
                     pod_uid: format!("local-{room}-{index}-{run}"),
@@ -121,16 +135,17 @@ impl Plan {
         Ok(Self { room, cold: Cold { backplane, log_format, ..cold }, hot, replicas })
     }
 
-    /// The files that the gateways read, each with its path below the run's directory; `redis_url` is a credential.
+    /// The files that the gateways read, each with its path below the run's directory.
     ///
     /// # Panics
     /// Never: settings are maps with text keys, which YAML can hold.
     #[must_use]
-    pub fn files(&self, redis_url: Option<&str>) -> Vec<(PathBuf, String)> {
+    pub fn files(&self, credentials: &Credentials<'_>) -> Vec<(PathBuf, String)> {
         let cold = serde_yaml::to_string(&self.cold).expect("settings can be written as YAML");
         let hot = serde_yaml::to_string(&self.hot).expect("settings can be written as YAML");
-        let mut files = vec![(cold_file(), cold), (hot_file(), hot)];
-        files.extend(redis_url.map(|url| (redis_directory().join(files::REDIS_URL), url.to_owned())));
+        let keys = (push_directory().join(files::PUSH_KEYS), credentials.push_keys.lines());
+        let mut files = vec![(cold_file(), cold), (hot_file(), hot), keys];
+        files.extend(credentials.redis_url.map(|url| (redis_directory().join(files::REDIS_URL), url.to_owned())));
         files
     }
 
@@ -142,8 +157,10 @@ impl Plan {
             ("--cold-file", path(cold_file())),
             ("--hot-file", path(hot_file())),
             ("--redis-directory", path(redis_directory())),
+            ("--push-directory", path(push_directory())),
             ("--bind", replica.clients.ip().to_string()),
             ("--client-port", replica.clients.port().to_string()),
+            ("--push-port", replica.push.port().to_string()),
             ("--internal-port", replica.internal.port().to_string()),
             ("--pod-name", replica.pod_name.clone()),
             ("--pod-uid", replica.pod_uid.clone()),
@@ -175,6 +192,12 @@ impl Replica {
         format!("http://{}{path}", reachable(self.clients))
     }
 
+    /// Where a program on this machine pushes. Without a key.
+    #[must_use]
+    pub fn push_url(&self) -> String {
+        format!("http://{}/push", reachable(self.push))
+    }
+
     /// Where probes and metrics are asked on this machine.
     #[must_use]
     pub fn internal_url(&self) -> String {
@@ -204,9 +227,13 @@ fn redis_directory() -> PathBuf {
     PathBuf::from("redis")
 }
 
+fn push_directory() -> PathBuf {
+    PathBuf::from("push")
+}
+
 #[cfg(test)]
 pub(super) mod tests {
-    use chatroom_settings::{Broadcast, Drain, Limits, RedisBackplane, RoomIdentity};
+    use chatroom_settings::{Broadcast, Drain, Limits, Push, RedisBackplane, RoomIdentity};
 
     use super::*;
 
@@ -217,6 +244,7 @@ pub(super) mod tests {
             web_client: true,
             broadcast: Broadcast { exclude_sender: true, online_suffix: None },
             ping_interval_seconds: 25,
+            push: Push::default(),
             backplane: Backplane::Redis(RedisBackplane {
                 key_prefix: "cr1:{local-lobby}:".into(),
                 address: Some("lobby-redis.default.svc:6379".into()),
@@ -230,6 +258,7 @@ pub(super) mod tests {
         let limits = Limits {
             max_connections_per_pod: 10,
             max_message_bytes: 100,
+            max_pending_bytes: 65_536,
             slow_seconds: 10,
             idle_timeout_seconds: None,
             max_connection_age_seconds: None,
@@ -250,8 +279,8 @@ pub(super) mod tests {
     fn each_replica_has_its_own_ten_ports() {
         let plan = plan(wishes(&Shared::OwnServer));
         let ports: Vec<_> =
-            plan.replicas.iter().map(|replica| (replica.clients.port(), replica.internal.port())).collect();
-        assert_eq!(ports, [(8080, 8082), (8090, 8092), (8100, 8102)]);
+            plan.replicas.iter().map(|it| (it.clients.port(), it.push.port(), it.internal.port())).collect();
+        assert_eq!(ports, [(8080, 8081, 8082), (8090, 8091, 8092), (8100, 8101, 8102)]);
     }
 
     #[test]
@@ -280,15 +309,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_files_hold_the_settings_and_only_the_url_file_the_credential() {
+    fn the_files_hold_the_settings_and_the_credentials_have_their_own() {
         let plan = plan(wishes(&Shared::OwnServer));
-        let files = plan.files(Some("redis://:secret@127.0.0.1:7000/"));
+        let keys = PushKeys::parse("secret-key-new-1\nsecret-key-old-1").unwrap();
+        let credentials = Credentials { redis_url: Some("redis://:secret@127.0.0.1:7000/"), push_keys: &keys };
+        let files = plan.files(&credentials);
         let paths: Vec<_> = files.iter().map(|(path, _)| path.to_str().unwrap()).collect();
-        assert_eq!(paths, ["cold/cold.yaml", "hot/hot.yaml", "redis/url"]);
+        assert_eq!(paths, ["cold/cold.yaml", "hot/hot.yaml", "push/keys", "redis/url"]);
         assert_eq!(serde_yaml::from_str::<Cold>(&files[0].1).unwrap(), plan.cold);
         assert_eq!(serde_yaml::from_str::<Hot>(&files[1].1).unwrap(), plan.hot);
         assert!(!files[0].1.contains("secret") && !files[1].1.contains("secret"));
-        assert_eq!(plan.files(None).len(), 2);
+        assert_eq!(files[2].1, "secret-key-new-1\nsecret-key-old-1");
+        assert_eq!(plan.files(&Credentials { redis_url: None, ..credentials }).len(), 3);
     }
 
     #[test]
@@ -300,7 +332,8 @@ pub(super) mod tests {
             "--cold-file /tmp/run/cold/cold.yaml",
             "--hot-file /tmp/run/hot/hot.yaml",
             "--redis-directory /tmp/run/redis",
-            "--bind 127.0.0.1 --client-port 8090 --internal-port 8092",
+            "--push-directory /tmp/run/push",
+            "--bind 127.0.0.1 --client-port 8090 --push-port 8091 --internal-port 8092",
             "--pod-name lobby-1 --pod-uid local-lobby-1-5eed",
             "--exit-with-stdin",
         ] {

@@ -6,6 +6,8 @@
     reason = "in a test a panic is the report, and a line is for its reader"
 )]
 
+mod posts;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,10 +21,15 @@ use chatroom_gateway::backplane::{
 };
 use chatroom_gateway::id::{ConnectionId, Incarnation};
 use chatroom_gateway::message::{Epoch, Message};
+use posts::{
+    a_batch_says_how_many_were_there_and_who_is_left_out, a_gateway_that_starts_anew_hears_under_its_new_name,
+    a_post_reaches_its_gateway_behind_what_was_published_before, only_the_registry_says_that_a_gateway_is_gone,
+};
 use prometheus_client::metrics::counter::Counter;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use support::gateway::text;
+use tokio::sync::watch;
 
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(60);
@@ -63,6 +70,10 @@ properties![
     a_pending_connection_does_not_count_and_may_be_gone,
     an_event_is_written_once,
     the_log_hands_out_what_is_behind_a_number,
+    a_batch_says_how_many_were_there_and_who_is_left_out,
+    a_post_reaches_its_gateway_behind_what_was_published_before,
+    only_the_registry_says_that_a_gateway_is_gone,
+    a_gateway_that_starts_anew_hears_under_its_new_name,
 ];
 
 fn request(incarnation: Incarnation) -> LeaseRequest {
@@ -219,7 +230,7 @@ async fn the_order_has_no_holes_and_a_repeat_keeps_its_place(backplane: Arc<dyn 
     }
     let epoch = epoch.unwrap();
     let (sender, mut bus) = bus::queue(Counter::default());
-    let feed = tokio::spawn(backplane.subscribe(sender));
+    let feed = tokio::spawn(backplane.subscribe(sender, watch::channel(gateways[0].incarnation).1));
     assert_eq!(heard(&mut bus).await, BusEvent::Subscribed);
 
     let mut random = StdRng::seed_from_u64(7);
