@@ -8,6 +8,7 @@ pub mod backplane;
 pub mod cli;
 pub mod delivery;
 pub mod dialect;
+pub mod functions;
 pub mod http;
 pub mod hub;
 pub mod id;

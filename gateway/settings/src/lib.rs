@@ -9,6 +9,10 @@ mod hot;
 pub mod names;
 mod status;
 
-pub use cold::{Backplane, Broadcast, Cold, Dialect, Drain, LogFormat, Push, RedisBackplane, RoomIdentity};
+pub use cold::{
+    Backplane, Broadcast, CleanupFunction, Cold, Dialect, Drain, Functions, LogFormat, Push, RedisBackplane,
+    RegisterFailure, RegisterFunction, RoomIdentity, TencentEvents, TransportAction, TransportFailure,
+    TransportFunction,
+};
 pub use hot::{Hot, Limits, MAX_PENDING_BYTES};
-pub use status::{GatewayStatus, RedisState, RedisStatus};
+pub use status::{CleanupStatus, GatewayStatus, RedisState, RedisStatus};

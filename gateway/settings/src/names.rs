@@ -30,6 +30,14 @@ pub mod files {
     pub const PUSH_DIRECTORY: &str = "/etc/chatroom/push";
     /// The push keys, one a line; each of them is accepted.
     pub const PUSH_KEYS: &str = "keys";
+    /// Directory of the keys that calls of functions are signed with: an optional Secret, mounted whole.
+    pub const SIGNING_DIRECTORY: &str = "/etc/chatroom/signing";
+    /// The signing keys, one a line, each `whsec_` and base64.
+    pub const SIGNING_KEYS: &str = "keys";
+    /// Directory of the roots that functions' certificates may come from: an optional Secret, of which one key is mounted.
+    pub const CA_DIRECTORY: &str = "/etc/chatroom/ca";
+    /// The roots, as PEM.
+    pub const CA_FILE: &str = "ca.crt";
 }
 
 /// The environment variables of a gateway; each is also a command line flag.
@@ -42,6 +50,10 @@ pub mod env {
     pub const REDIS_DIRECTORY: &str = "CHATROOM_REDIS_DIRECTORY";
     /// Directory of the push credential.
     pub const PUSH_DIRECTORY: &str = "CHATROOM_PUSH_DIRECTORY";
+    /// Directory of the signing keys.
+    pub const SIGNING_DIRECTORY: &str = "CHATROOM_SIGNING_DIRECTORY";
+    /// Directory of the roots that functions' certificates may come from.
+    pub const CA_DIRECTORY: &str = "CHATROOM_CA_DIRECTORY";
     /// Name of the pod, for logs.
     pub const POD_NAME: &str = "CHATROOM_POD_NAME";
     /// uid of the pod: a restarted container recognises its predecessor by it.

@@ -32,12 +32,28 @@ pub struct GatewayStatus {
     pub isolated: bool,
     /// How it stands with Redis.
     pub redis: RedisStatus,
+    /// How it stands with telling the cleanup function; absent where there is none, and before the first lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<CleanupStatus>,
     /// Files that it needs and does not find, such as `redis/password`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Credentials that were refused, such as `redis/password`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<String>,
+}
+
+/// The ends that the room's cleanup function has yet to be told of. All gateways of a room work on the same ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CleanupStatus {
+    /// Ends that wait, also for their next try.
+    pub waiting: u64,
+    /// Ends that were given up after a day of tries; `chatroom-gateway dead replay` brings them back.
+    pub dead: u64,
+    /// Why this gateway's last call failed, for people; empty when it was taken, or none was made.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 }
 
 /// How a gateway stands with Redis.

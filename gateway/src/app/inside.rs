@@ -51,6 +51,7 @@ impl internal::Inside for Inside {
             draining: self.readiness.is_draining(),
             isolated: standing == Standing::Isolated,
             redis,
+            cleanup: None,
             missing,
             refused,
         }

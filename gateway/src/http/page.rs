@@ -92,6 +92,7 @@ mod tests {
             web_client: true,
             broadcast: Broadcast { exclude_sender: true, online_suffix: online_suffix.map(str::to_owned) },
             ping_interval_seconds: 25,
+            functions: None,
             push: Push::default(),
             backplane: Backplane::Memory,
             drain: Drain { timeout_seconds: 120 },

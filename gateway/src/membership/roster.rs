@@ -126,6 +126,18 @@ impl Roster {
         *self.0.outstanding.borrow()
     }
 
+    /// Ends that the cleanup function is owed, with the details of the connection, and that Redis has not taken yet.
+    #[must_use]
+    pub fn owed(&self) -> Vec<(ConnectionId, String)> {
+        todo!()
+    }
+
+    /// Counts the ends that Redis took and that the cleanup function is owed.
+    #[must_use]
+    pub fn handed_over(&self) -> watch::Receiver<u64> {
+        todo!()
+    }
+
     /// Connections that are registered, or being registered.
     #[must_use]
     pub fn live(&self) -> usize {

@@ -175,6 +175,7 @@ pub(crate) fn cold() -> Cold {
         web_client: true,
         broadcast: Broadcast { exclude_sender: true, online_suffix: None },
         ping_interval_seconds: 25,
+        functions: None,
         push: Push::default(),
         backplane: Backplane::Memory,
         drain: Drain { timeout_seconds: 120 },

@@ -24,6 +24,7 @@ pub fn cold(room: &Room, backplane: Backplane) -> Cold {
             online_suffix: room.clients.online_suffix.clone(),
         },
         ping_interval_seconds: room.clients.ping_interval_seconds,
+        functions: None,
         push: settings::Push { dialects: room.push.dialects.iter().map(|it| dialect(*it)).collect() },
         backplane,
         drain: settings::Drain { timeout_seconds: room.drain.timeout_seconds },

@@ -244,6 +244,7 @@ pub(super) mod tests {
             web_client: true,
             broadcast: Broadcast { exclude_sender: true, online_suffix: None },
             ping_interval_seconds: 25,
+            functions: None,
             push: Push::default(),
             backplane: Backplane::Redis(RedisBackplane {
                 key_prefix: "cr1:{local-lobby}:".into(),
