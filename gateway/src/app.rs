@@ -24,6 +24,7 @@ use self::tasks::Tasks;
 use crate::backplane::{self, publisher};
 use crate::cli::Arguments;
 use crate::delivery;
+use crate::functions::Functions;
 use crate::http::accept::{self, MAX_PENDING_HANDSHAKES};
 use crate::http::connection::{Front, Patience};
 use crate::http::guard::Routes;
@@ -175,11 +176,13 @@ impl Gateway {
         tasks.adopt("delivery", deliver);
         let (publisher, publish) = publisher::start(Arc::clone(&backplane), &joined, &metrics, shutdown.subscribe());
         tasks.adopt("publisher", publish);
+        let functions = Functions::none();
         let sessions = Sessions::new(Parts {
             ping_interval: Duration::from_secs(cold.ping_interval_seconds.into()),
             hot: in_force.hot.clone(),
             hub,
             publisher: publisher.clone(),
+            functions: functions.clone(),
             roster: joined.roster.clone(),
             membership: joined.membership.clone(),
             metrics: metrics.clone(),

@@ -90,6 +90,12 @@ pub enum Told {
 }
 
 impl Functions {
+    /// A room without functions: everybody is let in, and nobody is told.
+    #[must_use]
+    pub fn none() -> Self {
+        todo!()
+    }
+
     /// Whether there is a register function.
     #[must_use]
     pub fn asks_register(&self) -> bool {

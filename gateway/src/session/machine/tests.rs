@@ -32,7 +32,7 @@ impl Connection {
     fn with_spread(limits: Limits, spread: f64) -> Self {
         let now = Instant::now();
         let id = Incarnation::from_bytes([7; 9]).connection([7; 15]);
-        Self { machine: Machine::new(id, PING, limits, spread, now), now }
+        Self { machine: Machine::new(id, Transport::Room, PING, limits, spread, now), now }
     }
 
     fn give(&mut self, input: Input) -> Option<Output> {
@@ -44,7 +44,7 @@ impl Connection {
     }
 
     fn published(&mut self) -> Option<Output> {
-        self.give(Input::Published(Ok(Published { seq: 1, online: 1 })))
+        self.give(Input::Transported(Ok(())))
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -66,7 +66,7 @@ fn closed(close: Close) -> Option<Output> {
 
 fn publish(text: &'static str) -> Option<Output> {
     let from = Some(Incarnation::from_bytes([7; 9]).connection([7; 15]));
-    Some(Output::Publish(Message { from, kind: Kind::Text, payload: text.into(), exclude: None }))
+    Some(Output::Transport(Message { from, kind: Kind::Text, payload: text.into(), exclude: None }))
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_fenced_gateway_sends_its_clients_elsewhere() {
     let mut client = Connection::new(limits());
     client.say("hello");
     client.say("more");
-    assert_eq!(client.give(Input::Published(Err(PublishError::Fenced))), closed(Close::Restart));
+    assert_eq!(client.give(Input::Transported(Err(Close::Restart))), closed(Close::Restart));
 }
 
 #[test]
