@@ -30,9 +30,18 @@ impl Connection {
     }
 
     fn with_spread(limits: Limits, spread: f64) -> Self {
+        Self::over(Transport::Room, limits, spread)
+    }
+
+    /// Its messages go to a function.
+    fn of_a_function() -> Self {
+        Self::over(Transport::Function, limits(), 0.5)
+    }
+
+    fn over(transport: Transport, limits: Limits, spread: f64) -> Self {
         let now = Instant::now();
         let id = Incarnation::from_bytes([7; 9]).connection([7; 15]);
-        Self { machine: Machine::new(id, Transport::Room, PING, limits, spread, now), now }
+        Self { machine: Machine::new(id, transport, PING, limits, spread, now), now }
     }
 
     fn give(&mut self, input: Input) -> Option<Output> {
@@ -128,6 +137,47 @@ fn the_first_cause_of_an_end_stands() {
     client.give(Input::Close(Close::Restart));
     client.give(Input::Gone);
     assert_eq!(client.published(), closed(Close::Restart));
+}
+
+#[test]
+fn a_slow_function_neither_keeps_a_client_that_goes_nor_closes_one_that_waits() {
+    for (input, end) in [
+        (Input::Received(Event::Close(Some(1000))), End::Close(Close::Answer(Some(1000)))),
+        (Input::Gone, End::Gone),
+        (Input::Close(Close::Restart), End::Close(Close::Restart)),
+    ] {
+        let mut client = Connection::of_a_function();
+        client.say("first");
+        client.say("second");
+        client.pass(899);
+        assert_eq!(client.give(Input::Tick), None, "the time-out of a function is its own");
+        assert_eq!(client.give(input), Some(Output::End(end)));
+        let told_after = client.machine.take_read_ahead().map(|message| message.payload);
+        assert_eq!(told_after.as_deref(), Some(&b"second"[..]));
+    }
+}
+
+#[test]
+fn a_function_that_fails_closes_its_client_and_hears_no_more_of_it() {
+    for close in [Close::FunctionFailed, Close::FunctionUnavailable] {
+        let mut client = Connection::of_a_function();
+        client.say("first");
+        client.say("second");
+        assert_eq!(client.give(Input::Transported(Err(close.clone()))), closed(close));
+        assert_eq!(client.machine.take_read_ahead(), None);
+    }
+}
+
+#[test]
+fn an_isolated_gateway_calls_no_function_until_it_is_back() {
+    let mut client = Connection::of_a_function();
+    client.say("first");
+    client.say("second");
+    client.give(Input::Isolated(true));
+    assert_eq!(client.published(), None);
+    assert!(!client.machine.reads());
+    assert_eq!(client.give(Input::Isolated(false)), publish("second"));
+    assert!(client.machine.reads());
 }
 
 #[test]
