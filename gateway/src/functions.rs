@@ -10,6 +10,7 @@ mod id;
 pub mod keys;
 mod line;
 mod outcome;
+mod permit;
 pub mod trust;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use tracing::debug;
 use self::call::{Answer, Event, Silence};
 use self::keys::SigningKeys;
 use self::line::{Line, Means};
+pub use self::permit::{Permission, Permit};
 use self::trust::Trust;
 use crate::credential::Watched;
 pub use crate::dialect::Connecting;
@@ -52,6 +54,7 @@ struct Shared {
     cleanup: Option<Line>,
     words: Option<Words>,
     credentials: Credentials,
+    permit: Permit,
     patience: Patience,
     metrics: Metrics,
 }
@@ -100,6 +103,8 @@ pub struct Parts {
     pub signing_directory: PathBuf,
     /// Directory of the roots.
     pub ca_directory: PathBuf,
+    /// Asked before a register or transport function is called. The cleanup function hears of connections that are dead.
+    pub permit: Permit,
     /// How patient to be.
     pub patience: Patience,
     /// Where to count.
@@ -212,7 +217,7 @@ impl Functions {
     /// When a URL is none that can be called.
     pub fn new(settings: Option<&settings::Functions>, parts: Parts) -> Result<(Self, Watch), BadUrl> {
         let Some(settings) = settings else { return Ok((Self::none(), Watch { keys: None, trust: None })) };
-        let Parts { path, signing_directory, ca_directory, patience, metrics } = parts;
+        let Parts { path, signing_directory, ca_directory, permit, patience, metrics } = parts;
         let keys = settings.signed.then(|| Watched::new(signing_directory.join(files::SIGNING_KEYS)));
         let trust = settings.own_roots.then(|| Watched::new(ca_directory.join(files::CA_FILE)));
         let credentials =
@@ -245,6 +250,7 @@ impl Functions {
             cleanup: cleanup.transpose()?,
             words: Some(words),
             credentials,
+            permit,
             patience,
             metrics,
         };
@@ -295,7 +301,7 @@ impl Functions {
         let (Some((line, on_failure)), Some(words)) = (&self.0.register, &self.0.words) else { return accepted };
         let began = Instant::now();
         let event = words.register(client);
-        let said = line.call(&event, began + line.timeout).await;
+        let said = line.call(&event, began + line.timeout, || self.0.permit.ask(client.id)).await;
         let read = |body: &Bytes| words.registered(body, client.subprotocols.as_deref());
         let (registered, result) = outcome::of_register(&said, read);
         self.count(line, result, began);
@@ -317,7 +323,7 @@ impl Functions {
         let (Some((line, on_failure)), Some(words)) = (&self.0.transport, &self.0.words) else { return Ok(()) };
         let began = Instant::now();
         let event = words.transport(from, message);
-        let said = self.until_heard(line, &event, began + line.timeout).await;
+        let said = self.until_heard(line, from, &event, began + line.timeout).await;
         let (told, result) = outcome::of_transport(&said);
         self.count(line, result, began);
         match told {
@@ -334,18 +340,24 @@ impl Functions {
         let (Some(line), Some(words)) = (&self.0.cleanup, &self.0.words) else { return Told::Done };
         let began = Instant::now();
         let event = words.cleanup(id);
-        let said = line.call(&event, began + line.timeout).await;
+        let said = line.call(&event, began + line.timeout, || Permission::Granted).await;
         let (told, result) = outcome::of_cleanup(&said);
         self.count(line, result, began);
         told
     }
 
-    /// Calls again while the function surely heard nothing.
-    async fn until_heard(&self, line: &Line, event: &Event, deadline: Instant) -> Result<Answer, Silence> {
+    /// Calls again while the function surely heard nothing, and may.
+    async fn until_heard(
+        &self,
+        line: &Line,
+        from: ConnectionId,
+        event: &Event,
+        deadline: Instant,
+    ) -> Result<Answer, Silence> {
         let mut wait = self.0.patience.first_retry;
         loop {
-            let said = line.call(event, deadline).await;
-            if !said.as_ref().is_err_and(Silence::is_unheard) {
+            let said = line.call(event, deadline, || self.0.permit.ask(from)).await;
+            if !said.as_ref().is_err_and(Silence::passes) {
                 return said;
             }
             let pause = wait.mul_f64(0.5 + 0.5 * rand::random::<f64>());

@@ -60,6 +60,10 @@ pub(super) enum Silence {
     BreakerOpen,
     /// Others called it all the time.
     NoSlot,
+    /// The gateway has lost touch with the room.
+    Isolated,
+    /// The gateway was declared dead.
+    Fenced,
     /// There was no connection; the text says why.
     Unreachable(String),
     /// The time was up before a connection was there.
@@ -74,6 +78,11 @@ impl Silence {
     /// Whether the function surely heard nothing.
     pub(super) fn is_unheard(&self) -> bool {
         !matches!(self, Self::Broken(_) | Self::TimedOut)
+    }
+
+    /// Whether to call again is allowed, and may be of use.
+    pub(super) fn passes(&self) -> bool {
+        self.is_unheard() && *self != Self::Fenced
     }
 }
 

@@ -13,6 +13,7 @@ use super::Patience;
 use super::breaker::{Admitted, Breaker, Change, Showed};
 use super::call::{self, Answer, Event, Silence};
 use super::keys::SigningKeys;
+use super::permit::Permission;
 use super::trust::Trust;
 use crate::metrics::{ByFunction, Metrics};
 
@@ -63,8 +64,14 @@ impl Line {
         }
     }
 
-    /// Calls the function once, as soon as there is a slot. Dropping the future gives the slot back.
-    pub(super) async fn call(&self, event: &Event, deadline: Instant) -> Result<Answer, Silence> {
+    /// Calls the function once, as soon as there is a slot, and if it may be called by then. Dropping the future gives the slot
+    /// back.
+    pub(super) async fn call(
+        &self,
+        event: &Event,
+        deadline: Instant,
+        permission: impl Fn() -> Permission,
+    ) -> Result<Answer, Silence> {
         if self.breaker().refuses(Instant::now().into_std()) {
             return Err(Silence::BreakerOpen);
         }
@@ -73,6 +80,11 @@ impl Line {
         let keys = self.means.keys.as_ref().map(|keys| Arc::clone(&keys.borrow()));
         if keys.as_ref().is_some_and(|keys| keys.is_empty()) {
             return Err(Silence::NoKey);
+        }
+        match permission() {
+            Permission::Granted => {}
+            Permission::NotNow => return Err(Silence::Isolated),
+            Permission::Never => return Err(Silence::Fenced),
         }
         let admitted = self.breaker().admit(Instant::now().into_std()).ok_or(Silence::BreakerOpen)?;
         let under_way = UnderWay::new(self, admitted);

@@ -19,7 +19,11 @@ pub(super) fn of_register(
             let why = match silence {
                 Silence::Broken(_) => NoAnswer::Bad,
                 Silence::NoSlot | Silence::NotConnected | Silence::TimedOut => NoAnswer::TimedOut,
-                Silence::NoKey | Silence::BreakerOpen | Silence::Unreachable(_) => NoAnswer::Unreachable,
+                Silence::NoKey
+                | Silence::BreakerOpen
+                | Silence::Unreachable(_)
+                | Silence::Isolated
+                | Silence::Fenced => NoAnswer::Unreachable,
             };
             return (failed(why, !silence.is_unheard()), label(silence));
         }
@@ -64,6 +68,7 @@ fn label(silence: &Silence) -> &'static str {
         Silence::NoKey => "no_key",
         Silence::BreakerOpen => "breaker_open",
         Silence::NoSlot => "no_slot",
+        Silence::Isolated | Silence::Fenced => "isolated",
         Silence::Unreachable(_) => "unreachable",
         Silence::Broken(_) => "broken",
         Silence::NotConnected | Silence::TimedOut => "timed_out",
@@ -74,6 +79,7 @@ fn in_words(silence: &Silence) -> String {
     match silence {
         Silence::NoKey => "was not called: there is no signing key".into(),
         Silence::BreakerOpen => "was not called: it was down a moment ago".into(),
+        Silence::Isolated | Silence::Fenced => "was not called: the gateway has lost touch with the room".into(),
         Silence::NoSlot => "was not called: all slots were taken".into(),
         Silence::Unreachable(why) => format!("cannot be reached: {why}"),
         Silence::NotConnected => "cannot be reached in time".into(),
