@@ -168,6 +168,7 @@ impl Gateway {
             pod_uid: arguments.pod_uid.clone(),
             template: arguments.template_hash.clone(),
             connections,
+            cleanup: cold.functions.as_ref().is_some_and(|functions| functions.cleanup.is_some()),
             timing: membership::Timing::default(),
         };
         let (joined, membership_tasks) = membership::join(&backplane, member, &metrics, &shutdown.subscribe());
