@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use chatroom_gateway::functions::{CLEANUP_SLOTS, NoAnswer, Registered, SLOTS, Told, TransportError};
+use chatroom_gateway::functions::{
+    CLEANUP_SLOTS, NoAnswer, Permission, Permit, Registered, SLOTS, Told, TransportError,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -231,4 +233,30 @@ async fn a_try_that_is_given_up_is_followed_by_another_one() {
     let _ = probe.await;
     hangs.store(false, SeqCst);
     assert_eq!(register(&room).await, Registered::Accepted { subprotocol: None });
+}
+
+#[tokio::test]
+async fn a_gateway_that_lost_touch_calls_no_function_until_it_is_back_and_never_for_a_dead_connection() {
+    let server = FunctionServer::start(|call| if call.path == "/register" { Then::accept() } else { Then::ok("") });
+    let (change, standing) = watch::channel(Permission::NotNow);
+    let mut room = Room::at(server.address).patiently();
+    room.permit = Permit::new(move |_| *standing.borrow());
+    let called = room.open();
+    assert_eq!(
+        register(&called).await,
+        Registered::Failed { why: NoAnswer::Unreachable, owed: false },
+        "whoever wants in is told at once"
+    );
+    let hello = message("hello");
+    let waits = called.functions.transport(id(1), &hello);
+    let back = async {
+        assert!(server.calls().is_empty());
+        change.send_replace(Permission::Granted);
+    };
+    let (told, ()) = tokio::join!(waits, back);
+    assert_eq!((told, server.calls().len()), (Ok(()), 1));
+    change.send_replace(Permission::Never);
+    assert_eq!(called.functions.transport(id(1), &message("too late")).await, Err(TransportError::Unavailable));
+    assert_eq!(server.calls().len(), 1);
+    assert_eq!(called.functions.cleanup(id(1)).await, Told::Done, "that it is dead is what this one is about");
 }
