@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use http::HeaderMap;
+
 /// What is known of a client when it asks to come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRequest {
@@ -11,8 +13,10 @@ pub struct ClientRequest {
     pub user_agent: Option<String>,
     /// The `Origin` header.
     pub origin: Option<String>,
-    /// The subprotocols it offers, in its order.
-    pub subprotocols: Vec<String>,
+    /// The headers of its request.
+    pub headers: HeaderMap,
+    /// What stood behind `?`.
+    pub query: Option<String>,
 }
 
 /// Whether the gateway takes clients at all.
@@ -92,7 +96,8 @@ mod tests {
             address: IpAddr::from([192, 0, 2, 1]),
             user_agent: None,
             origin: origin.map(str::to_owned),
-            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            query: None,
         }
     }
 

@@ -24,6 +24,7 @@ use self::tasks::Tasks;
 use crate::backplane::{self, publisher};
 use crate::cli::Arguments;
 use crate::delivery;
+use crate::functions::{self, BadUrl, Functions, Permission, Permit};
 use crate::http::accept::{self, MAX_PENDING_HANDSHAKES};
 use crate::http::connection::{Front, Patience};
 use crate::http::guard::Routes;
@@ -63,6 +64,9 @@ pub enum AppError {
     /// A part of the gateway died, and what is left is worth nothing.
     #[error(transparent)]
     TaskEnded(#[from] TaskEnded),
+    /// The settings name a function that cannot be called.
+    #[error(transparent)]
+    BadUrl(#[from] BadUrl),
     /// Somebody asked twice: the clients were not let go in order.
     #[error("ended at once, as asked a second time")]
     EndedAtOnce,
@@ -175,11 +179,22 @@ impl Gateway {
         tasks.adopt("delivery", deliver);
         let (publisher, publish) = publisher::start(Arc::clone(&backplane), &joined, &metrics, shutdown.subscribe());
         tasks.adopt("publisher", publish);
+        let functions = functions::Parts {
+            path: cold.path.clone(),
+            signing_directory: arguments.signing_directory.clone(),
+            ca_directory: arguments.ca_directory.clone(),
+            permit: permit(&joined),
+            patience: functions::Patience::default(),
+            metrics: metrics.clone(),
+        };
+        let (functions, credentials) = Functions::new(cold.functions.as_ref(), functions)?;
+        tasks.spawn("credentials of functions", shutdown.subscribe(), credentials.run(POLL_EVERY));
         let sessions = Sessions::new(Parts {
             ping_interval: Duration::from_secs(cold.ping_interval_seconds.into()),
             hot: in_force.hot.clone(),
             hub,
             publisher: publisher.clone(),
+            functions: functions.clone(),
             roster: joined.roster.clone(),
             membership: joined.membership.clone(),
             metrics: metrics.clone(),
@@ -195,6 +210,7 @@ impl Gateway {
             membership: joined.membership.clone(),
             sessions: sessions.clone(),
             push_keys: push_keys.clone(),
+            functions,
             template_hash: arguments.template_hash.clone(),
             hot_hash: in_force.hash,
             settings_problem: in_force.problem,
@@ -326,6 +342,20 @@ impl Drain {
             Err(_) => warn!("failed to give up the lease in time, it runs out by itself"),
         }
     }
+}
+
+/// A gateway that lost touch with the room may have been declared dead, and then others tell the ends of its connections.
+fn permit(joined: &Joined) -> Permit {
+    let (clock, membership) = (joined.clock.clone(), joined.membership.clone());
+    Permit::new(move |id| {
+        if membership.borrow().incarnation != id.incarnation() {
+            Permission::Never
+        } else if clock.holds() {
+            Permission::Granted
+        } else {
+            Permission::NotNow
+        }
+    })
 }
 
 fn open(address: Option<IpAddr>, port: u16, purpose: &str) -> Result<(TcpListener, SocketAddr), AppError> {

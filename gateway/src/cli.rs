@@ -37,6 +37,16 @@ pub struct Arguments {
     #[arg(long, value_name = "DIRECTORY", env = env::PUSH_DIRECTORY, default_value = files::PUSH_DIRECTORY)]
     pub push_directory: PathBuf,
 
+    /// Directory of the signing keys: `keys`, one a line, each `whsec_` and base64. Needed where the room's functions are signed
+    /// for; read again when it changes.
+    #[arg(long, value_name = "DIRECTORY", env = env::SIGNING_DIRECTORY, default_value = files::SIGNING_DIRECTORY)]
+    pub signing_directory: PathBuf,
+
+    /// Directory of the roots that the certificates of functions may come from: `ca.crt`, as PEM. Needed where the room has
+    /// roots of its own; read again when it changes.
+    #[arg(long, value_name = "DIRECTORY", env = env::CA_DIRECTORY, default_value = files::CA_DIRECTORY)]
+    pub ca_directory: PathBuf,
+
     /// Port for clients: WebSocket and page. 0: any free one, told in the log.
     #[arg(long, value_name = "PORT", default_value_t = ports::CLIENTS)]
     pub client_port: u16,
@@ -97,6 +107,8 @@ mod tests {
         assert_eq!(arguments.hot_file, PathBuf::from("/etc/chatroom/hot/hot.yaml"));
         assert_eq!(arguments.redis_directory, PathBuf::from(files::REDIS_DIRECTORY));
         assert_eq!(arguments.push_directory, PathBuf::from(files::PUSH_DIRECTORY));
+        assert_eq!(arguments.signing_directory, PathBuf::from(files::SIGNING_DIRECTORY));
+        assert_eq!(arguments.ca_directory, PathBuf::from(files::CA_DIRECTORY));
         assert_eq!((arguments.client_port, arguments.internal_port), (ports::CLIENTS, ports::INTERNAL));
         assert_eq!(arguments.push_port, ports::PUSH);
     }
@@ -109,6 +121,8 @@ mod tests {
             env::HOT_FILE,
             env::REDIS_DIRECTORY,
             env::PUSH_DIRECTORY,
+            env::SIGNING_DIRECTORY,
+            env::CA_DIRECTORY,
             env::POD_NAME,
             env::POD_UID,
             env::TEMPLATE_HASH,

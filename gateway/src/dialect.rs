@@ -1,7 +1,10 @@
-//! What a push asks for and what comes of it, in words that no cloud owns. Each dialect translates to and from them.
+//! What a push asks for and what comes of it, what functions are asked and what they say, in words that no cloud owns.
+//! Each dialect translates to and from them.
 
 pub mod plain;
 pub mod tencent;
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -164,6 +167,40 @@ pub struct Description {
     /// What the client said it is; may be empty.
     pub user_agent: String,
 }
+
+/// A client that wants in, as the register function is told of it.
+#[derive(Clone, Debug)]
+pub struct Connecting {
+    /// Under which ID it will be known.
+    pub id: ConnectionId,
+    /// The peer's address.
+    pub address: IpAddr,
+    /// `Sec-WebSocket-Protocol` as the client sent it, lines joined by `,`; absent: not sent.
+    pub subprotocols: Option<String>,
+    /// `Sec-WebSocket-Extensions` as the client sent it; absent: not sent.
+    pub extensions: Option<String>,
+    /// Headers of the upgrade, in the order in which they came; told only where the room says so.
+    pub headers: Vec<(String, String)>,
+    /// What stood behind `?`; told only where the room says so.
+    pub query: Option<String>,
+}
+
+/// What the register function says about a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may come in.
+    Accepted {
+        /// The subprotocol that the function chose, if the client offered it.
+        subprotocol: Option<String>,
+    },
+    /// It may not.
+    Refused,
+}
+
+/// What is wrong with an answer that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadAnswer(pub &'static str);
 
 /// The connection that a text names.
 fn connection(text: &str, verb: Verb) -> Result<ConnectionId, BadPush> {

@@ -34,6 +34,9 @@ pub trait Entrance: Clone + Send + Sync + 'static {
     /// When it cannot be registered now.
     fn admit(&self, request: ClientRequest) -> impl Future<Output = Result<Self::Ticket, AdmitError>> + Send;
 
+    /// The subprotocol that was chosen for the client, of those that it offers.
+    fn subprotocol<'a>(&self, ticket: &'a Self::Ticket) -> Option<&'a str>;
+
     /// Begins the session on the bare stream; `read_ahead` is what the client sent behind its request.
     fn start(&self, ticket: Self::Ticket, stream: TcpStream, read_ahead: Bytes);
 }
@@ -47,6 +50,10 @@ impl Entrance for Sessions {
 
     fn admit(&self, request: ClientRequest) -> impl Future<Output = Result<Ticket, AdmitError>> + Send {
         self.admit(request)
+    }
+
+    fn subprotocol<'a>(&self, ticket: &'a Ticket) -> Option<&'a str> {
+        ticket.subprotocol()
     }
 
     fn start(&self, ticket: Ticket, stream: TcpStream, read_ahead: Bytes) {

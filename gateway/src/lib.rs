@@ -6,6 +6,7 @@ pub mod admission;
 pub mod app;
 pub mod backplane;
 pub mod cli;
+pub mod credential;
 pub mod delivery;
 pub mod dialect;
 pub mod functions;

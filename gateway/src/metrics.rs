@@ -30,6 +30,22 @@ pub struct ByPush {
     pub outcome: &'static str,
 }
 
+/// A function of the room's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByFunction {
+    /// `register`, `transport` or `cleanup`.
+    pub function: &'static str,
+}
+
+/// What came of calling a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByCall {
+    /// `register`, `transport` or `cleanup`.
+    pub function: &'static str,
+    /// `ok` or the kind of failure.
+    pub result: &'static str,
+}
+
 /// The settings that a gateway runs, by the hashes that `/status` shows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BySettings {
@@ -71,6 +87,16 @@ pub struct Metrics {
     pub pushes: Family<ByPush, Counter>,
     /// Seconds from the end of a push's body until its outcome is known.
     pub push_seconds: Latency,
+    /// Calls of functions, by function and result.
+    pub function_calls: Family<ByCall, Counter>,
+    /// Seconds from wanting to call a function until its outcome is known, waiting included.
+    pub function_seconds: LatencyByFunction,
+    /// Calls of functions under way.
+    pub function_calls_in_flight: Family<ByFunction, Gauge>,
+    /// Whether a function was found down, so that it is called now and then only.
+    pub function_breakers_open: Family<ByFunction, Gauge>,
+    /// Failures of functions of which clients felt nothing, because the room ignores them.
+    pub function_failures_ignored: Family<ByFunction, Counter>,
     /// Messages taken from the room in order.
     pub messages_delivered: Counter,
     /// Frames written to clients.
@@ -117,6 +143,16 @@ impl Default for Latency {
     }
 }
 
+/// A histogram of seconds for each function, from 1 ms to 17 min: a function may take 15 min.
+#[derive(Clone, Debug)]
+pub struct LatencyByFunction(pub Family<ByFunction, Histogram>);
+
+impl Default for LatencyByFunction {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 21))))
+    }
+}
+
 impl Metrics {
     /// Makes the metrics and the registry that `/metrics` writes out.
     #[must_use]
@@ -139,6 +175,19 @@ impl Metrics {
         );
         registry.register("pushes", "Requests to the push port, by dialect and outcome", m.pushes);
         registry.register("push_seconds", "From having read a push until its outcome is known", m.push_seconds.0);
+        registry.register("function_calls", "Calls of functions, by function and result", m.function_calls);
+        registry.register(
+            "function_seconds",
+            "From wanting to call a function until its outcome is known",
+            m.function_seconds.0,
+        );
+        registry.register("function_calls_in_flight", "Calls of functions under way", m.function_calls_in_flight);
+        registry.register("function_breakers_open", "Whether a function was found down", m.function_breakers_open);
+        registry.register(
+            "function_failures_ignored",
+            "Failures of functions that the room ignores",
+            m.function_failures_ignored,
+        );
         registry.register("messages_delivered", "Messages taken from the room in order", m.messages_delivered);
         registry.register("bus_overflows", "Batches dropped before delivery, then repaired", m.bus_overflows);
         registry.register("deliveries", "Frames written to clients", m.deliveries);

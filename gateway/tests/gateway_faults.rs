@@ -117,8 +117,8 @@ async fn ends_wait_while_nothing_is_reached_and_nobody_comes_in() {
     let clients = [gateway.connect().await, gateway.connect().await, gateway.connect().await];
     view.away(true);
     for client in &clients[..2] {
-        gateway.joined.roster.end(*client);
-        gateway.joined.roster.end(*client);
+        gateway.joined.roster.end(*client, false);
+        gateway.joined.roster.end(*client, false);
     }
     assert_eq!(gateway.metrics.ends_waiting.get(), 2);
     let refused = gateway.joined.roster.register(gateway.joined.roster.mint(), details()).await;
@@ -171,7 +171,7 @@ async fn a_gateway_that_was_declared_dead_starts_anew() {
     assert_eq!(gateway.joined.roster.register(late, details()).await, Err(RegisterError::Fenced));
     gateway.standing(Standing::Leased).await;
     assert_ne!(gateway.joined.membership.borrow().incarnation, before);
-    gateway.joined.roster.end(old);
+    gateway.joined.roster.end(old, false);
     let new = gateway.connect().await;
     assert_eq!(gateway.publisher.publish(text(old, "still too late")).await, Err(PublishError::Fenced));
     gateway.say(new, "hello again").await;

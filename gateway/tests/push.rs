@@ -17,6 +17,7 @@ use chatroom_gateway::backplane::memory::Memory;
 use chatroom_gateway::backplane::{Backplane, publisher};
 use chatroom_gateway::delivery;
 use chatroom_gateway::dialect::{Command, Outcome};
+use chatroom_gateway::functions::Functions;
 use chatroom_gateway::hub::Hub;
 use chatroom_gateway::id::{ConnectionId, Incarnation};
 use chatroom_gateway::membership::{self, Settings, Standing, Timing};
@@ -26,6 +27,7 @@ use chatroom_gateway::push::route::{self, Route};
 use chatroom_gateway::session::{Parts, Sessions};
 use chatroom_settings::{Broadcast, Hot, Limits};
 use futures_util::StreamExt as _;
+use http::HeaderMap;
 use support::gateway::HURRIED;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -69,6 +71,7 @@ impl Node {
             hot: hot.clone(),
             hub,
             publisher: publisher.clone(),
+            functions: Functions::none(),
             roster: joined.roster.clone(),
             membership: joined.membership.clone(),
             metrics: metrics.clone(),
@@ -86,7 +89,8 @@ impl Node {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: Some("test".to_owned()),
             origin: None,
-            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            query: None,
         };
         let ticket = self.sessions.admit(request).await.unwrap();
         let id = ticket.id();

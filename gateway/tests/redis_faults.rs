@@ -84,7 +84,7 @@ async fn a_redis_that_lost_its_data_gets_the_registry_back_and_no_client_goes() 
 
     server.kill();
     // One leaves, and one speaks, while nobody can be told.
-    gateways[0].joined.roster.end(clients[1]);
+    gateways[0].joined.roster.end(clients[1], false);
     let waiting = tokio::spawn({
         let (publisher, from) = (gateways[1].publisher.clone(), clients[9]);
         async move { publisher.publish(text(from, "meanwhile")).await.unwrap().seq }
@@ -318,7 +318,7 @@ async fn a_full_redis_keeps_the_leases_and_says_that_it_is_full() {
     assert!(told.contains("full"), "{told}");
     assert_eq!(gateway.joined.membership.borrow().standing, Standing::Leased);
     // Going is always possible.
-    gateway.joined.roster.end(leaving);
+    gateway.joined.roster.end(leaving, false);
     assert_eq!(gateway.joined.roster.flush(Instant::now() + Duration::from_secs(10)).await, 0);
     let () = server.query(&["CONFIG", "SET", "maxmemory", "0"]);
     said.await.unwrap();
@@ -361,7 +361,7 @@ async fn a_user_with_no_more_than_the_listed_rights_suffices() {
         first.say(speaker, &number.to_string()).await;
     }
     second.heard.at_least(21).await;
-    second.joined.roster.end(leaving);
+    second.joined.roster.end(leaving, false);
     second.joined.roster.flush(Instant::now() + Duration::from_secs(10)).await;
     second.connect().await;
     assert_eq!(second.joined.leave().await.unwrap(), 1);

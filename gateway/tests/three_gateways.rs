@@ -35,7 +35,7 @@ async fn one_order(backplanes: [Arc<dyn Backplane>; 3]) {
     futures_util::future::join_all(rounds).await;
     // The count in each message is the one of its place: six while all are there, five after one left.
     let (gateway, leaving, staying) = speakers.remove(0);
-    gateway.joined.roster.end(leaving);
+    gateway.joined.roster.end(leaving, false);
     assert_eq!(gateway.joined.roster.flush(std::time::Instant::now() + std::time::Duration::from_secs(10)).await, 0);
     gateway.say(staying, "five").await;
 

@@ -7,6 +7,7 @@ use chatroom_settings::names::files;
 use tokio::sync::watch;
 
 use crate::admission::Openness;
+use crate::functions::Functions;
 use crate::http::internal;
 use crate::membership::{Membership, Standing};
 use crate::push::keys::Keys;
@@ -20,6 +21,7 @@ pub(super) struct Inside {
     pub(super) membership: watch::Receiver<Membership>,
     pub(super) sessions: Sessions,
     pub(super) push_keys: watch::Receiver<Arc<Keys>>,
+    pub(super) functions: Functions,
     pub(super) template_hash: String,
     pub(super) hot_hash: watch::Receiver<String>,
     pub(super) settings_problem: watch::Receiver<String>,
@@ -37,6 +39,8 @@ impl internal::Inside for Inside {
         let push_keys = || format!("push/{}", files::PUSH_KEYS);
         missing.extend(self.push_keys.borrow().is_missing().then(push_keys));
         refused.extend(self.push_keys.borrow().has_refused().then(push_keys));
+        missing.extend(self.functions.missing());
+        refused.extend(self.functions.refused());
         GatewayStatus {
             version: env!("CARGO_PKG_VERSION").into(),
             template_hash: self.template_hash.clone(),

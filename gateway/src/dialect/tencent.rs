@@ -1,7 +1,10 @@
-//! Tencent API Gateway's WebSocket push-back: what its functions post, and the answers that they expect.
+//! Tencent API Gateway's WebSocket push-back: what its functions post, and the answers that they expect. What they are
+//! asked and told stands in [`events`].
 //!
 //! Requests are read as that platform's code writes them, so whatever is unknown is ignored. The platform never said
 //! how it answers failures; here the status tells programs, and `errNo` repeats it for code that looks only there.
+
+pub mod events;
 
 use base64::Engine as _;
 use base64::alphabet;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chatroom_settings::Hot;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE, USER_AGENT};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,6 +27,7 @@ use super::page::Page;
 use super::problem::{Refusal, random_retry_after};
 use super::rewound::Rewound;
 use crate::admission::{self, ClientRequest, Denial, House};
+use crate::functions::NoAnswer;
 use crate::metrics::{ByReason, Metrics};
 use crate::readiness::Readiness;
 use crate::session::AdmitError;
@@ -204,23 +205,22 @@ async fn answer<E: Entrance>(front: &Front<E>, request: &Parts, peer: SocketAddr
     match guard::examine(request, &front.routes) {
         Err(refusal) => Outcome::Refused(refusal),
         Ok(Asked::Page) => Outcome::Page(front.page.response()),
-        Ok(Asked::Upgrade(upgrade)) => {
-            let_in(front, upgrade, &request.headers, peer).await.unwrap_or_else(Outcome::Refused)
-        }
+        Ok(Asked::Upgrade(upgrade)) => let_in(front, upgrade, request, peer).await.unwrap_or_else(Outcome::Refused),
     }
 }
 
 async fn let_in<E: Entrance>(
     front: &Front<E>,
     upgrade: Upgrade,
-    headers: &HeaderMap,
+    request: &Parts,
     peer: SocketAddr,
 ) -> Result<Outcome<E::Ticket>, Refusal> {
     let client = ClientRequest {
         address: peer.ip().to_canonical(),
-        user_agent: headers.get(USER_AGENT).map(user_agent),
+        user_agent: request.headers.get(USER_AGENT).map(user_agent),
         origin: upgrade.origin,
-        subprotocols: upgrade.subprotocols,
+        headers: request.headers.clone(),
+        query: request.uri.query().map(str::to_owned),
     };
     let hot = Arc::clone(&front.hot.borrow());
     let house = House {
@@ -231,11 +231,13 @@ async fn let_in<E: Entrance>(
     };
     admission::decide(&client, &house)?;
     let ticket = front.entrance.admit(client).await?;
-    Ok(Outcome::Session(switching_protocols(&upgrade.accept_key), ticket))
+    let subprotocol = front.entrance.subprotocol(&ticket);
+    Ok(Outcome::Session(switching_protocols(&upgrade.accept_key, subprotocol), ticket))
 }
 
-/// No extension and no subprotocol is ever chosen: RFC 6455 (4.2.2) lets a server leave out what it does not speak.
-fn switching_protocols(accept_key: &str) -> Response<Full<Bytes>> {
+/// No extension is ever chosen, and a subprotocol only by a function: RFC 6455 (4.2.2) lets a server leave out what it does
+/// not speak.
+fn switching_protocols(accept_key: &str, subprotocol: Option<&str>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -243,6 +245,10 @@ fn switching_protocols(accept_key: &str) -> Response<Full<Bytes>> {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     let accept_key = HeaderValue::from_str(accept_key).expect("base64 is a good header value");
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept_key);
+    if let Some(subprotocol) = subprotocol {
+        let subprotocol = HeaderValue::from_str(subprotocol).expect("the client offered it, as a token");
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
     response
 }
 
@@ -269,6 +275,10 @@ impl From<AdmitError> for Refusal {
             AdmitError::Unavailable => Self::RegistryUnavailable,
             AdmitError::Draining => Self::Draining,
             AdmitError::Full => Self::PodFull,
+            AdmitError::Refused => Self::RegisterRefused,
+            AdmitError::NoAnswer(NoAnswer::Bad) => Self::RegisterFailed,
+            AdmitError::NoAnswer(NoAnswer::Unreachable) => Self::RegisterUnreachable,
+            AdmitError::NoAnswer(NoAnswer::TimedOut) => Self::RegisterTimedOut,
         }
     }
 }

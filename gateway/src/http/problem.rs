@@ -48,6 +48,14 @@ pub enum Refusal {
     Isolated,
     /// The room's registry of connections does not answer.
     RegistryUnavailable,
+    /// The room's register function said no.
+    RegisterRefused,
+    /// The room's register function gave no good answer.
+    RegisterFailed,
+    /// The room's register function cannot be reached.
+    RegisterUnreachable,
+    /// The room's register function took too long.
+    RegisterTimedOut,
     /// A push without a key, or with one that is none of the room's.
     Unauthorized,
     /// Nobody can push: the gateway has no key to compare with.
@@ -97,17 +105,19 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound | Self::NoSuchPush => StatusCode::NOT_FOUND,
             Self::UpgradeRequired | Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
-            Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::OriginNotAllowed | Self::RegisterRefused => StatusCode::FORBIDDEN,
+            Self::RegisterFailed => StatusCode::BAD_GATEWAY,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Gone => StatusCode::GONE,
             Self::ClientBehind => StatusCode::TOO_MANY_REQUESTS,
-            Self::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
+            Self::OutcomeUnknown | Self::RegisterTimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::PodFull
             | Self::Draining
             | Self::Joining
             | Self::Isolated
             | Self::RegistryUnavailable
+            | Self::RegisterUnreachable
             | Self::PushKeysMissing
             | Self::PushesFull
             | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -135,6 +145,10 @@ impl Refusal {
             Self::Joining => "joining",
             Self::Isolated => "isolated",
             Self::RegistryUnavailable => "registry_unavailable",
+            Self::RegisterRefused => "register_refused",
+            Self::RegisterFailed => "register_failed",
+            Self::RegisterUnreachable => "register_unreachable",
+            Self::RegisterTimedOut => "register_timed_out",
             Self::Unauthorized => "unauthorized",
             Self::PushKeysMissing => "push_keys_missing",
             Self::InvalidPush(_) => "invalid_push",
@@ -169,6 +183,10 @@ impl Refusal {
             Self::Joining => "this gateway has not joined the room yet: try again",
             Self::Isolated => "this gateway has lost touch with the room: try again",
             Self::RegistryUnavailable => "the room cannot register the connection now: try again",
+            Self::RegisterRefused => "the room's register function did not let the client in",
+            Self::RegisterFailed => "the room's register function answered with an error, or with what cannot be read",
+            Self::RegisterUnreachable => "the room's register function cannot be reached now: try again",
+            Self::RegisterTimedOut => "the room's register function took too long: try again",
             Self::Unauthorized => {
                 "a push needs one of the room's keys: in the path `/push/<key>`, or as `Authorization: Bearer <key>`"
             }

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, watch};
 use tracing::debug;
 
 pub(super) use self::state::Change;
-use self::state::{Ended, State, Step};
+use self::state::{Ended, Live, Owed, State, Step};
 use super::Renew;
-use crate::backplane::{Backplane, BackplaneError, End, Entry, RegisterAnswer, RegisterMode};
+use crate::backplane::{Backplane, BackplaneError, Entry, RegisterAnswer, RegisterMode};
 use crate::id::{ConnectionId, Incarnation};
 use crate::metrics::Metrics;
 
@@ -57,6 +57,8 @@ struct Shared {
     work: Notify,
     /// Ends that are not acknowledged.
     outstanding: watch::Sender<usize>,
+    /// Ends that the cleanup function is owed and Redis took.
+    handed_over: watch::Sender<u64>,
 }
 
 impl Roster {
@@ -75,6 +77,7 @@ impl Roster {
             state: Mutex::new(State::new(incarnation)),
             work: Notify::new(),
             outstanding: watch::Sender::new(0),
+            handed_over: watch::Sender::new(0),
         }))
     }
 
@@ -91,6 +94,60 @@ impl Roster {
     /// # Errors
     /// See [`RegisterError`]. The connection must then be refused; it does not have to be ended.
     pub async fn register(&self, id: ConnectionId, details: Details) -> Result<(), RegisterError> {
+        self.enter(id, details, RegisterMode::Direct).await
+    }
+
+    /// The first of two steps of a registration: the connection is known, so that it is swept up after a crash, but does not
+    /// count. As [`Roster::register`] else.
+    ///
+    /// # Errors
+    /// See [`RegisterError`].
+    pub async fn announce(&self, id: ConnectionId, details: Details) -> Result<(), RegisterError> {
+        self.enter(id, details, RegisterMode::Pending).await
+    }
+
+    /// The second step: from now on the connection counts. It has to be ended also when this fails: its register function said
+    /// yes.
+    ///
+    /// # Errors
+    /// See [`RegisterError`].
+    pub async fn confirm(&self, id: ConnectionId) -> Result<(), RegisterError> {
+        let shared = &self.0;
+        let (rewrites, details) = {
+            let state = shared.state();
+            let Some(live) = state.live.get(&id) else { return Err(RegisterError::Fenced) };
+            (state.rewrites, live.details.to_string())
+        };
+        let entries = vec![Entry { id, details }];
+        let outcome = shared.backplane.register(id.incarnation(), RegisterMode::Confirm, entries).await;
+        let mut state = shared.state();
+        match outcome {
+            Ok(RegisterAnswer::Registered) => {}
+            // Swept up by others, or lost by Redis: it is ended with its event, which is written once for an ID.
+            Ok(RegisterAnswer::Gone | RegisterAnswer::Fenced) => {
+                shared.renew.now();
+                return Err(RegisterError::Fenced);
+            }
+            Err(error) => {
+                debug!(%id, %error, "a connection could not be confirmed, it is ended");
+                return Err(RegisterError::Unavailable);
+            }
+        }
+        let again = state.rewrites != rewrites;
+        let Some(live) = state.live.get_mut(&id) else { return Err(RegisterError::Fenced) };
+        live.pending = false;
+        if again {
+            // It may have been written again as one that does not count.
+            state.rewrite.push(id);
+        }
+        drop(state);
+        if again {
+            shared.changed();
+        }
+        Ok(())
+    }
+
+    async fn enter(&self, id: ConnectionId, details: Details, mode: RegisterMode) -> Result<(), RegisterError> {
         let details = serde_json::to_string(&details).expect("numbers and strings are always JSON");
         let shared = &self.0;
         let rewrites = {
@@ -102,19 +159,19 @@ impl Roster {
             if state.waiting.len() >= shared.most {
                 return Err(RegisterError::Unavailable);
             }
-            state.live.insert(id, details.clone());
+            let pending = mode == RegisterMode::Pending;
+            state.live.insert(id, Live { details: details.as_str().into(), pending });
             state.rewrites
         };
         let attempt = Attempt { shared, id, rewrites, doubtful: true };
-        let entries = vec![Entry { id, details }];
-        let outcome = shared.backplane.register(id.incarnation(), RegisterMode::Direct, entries).await;
+        let outcome = shared.backplane.register(id.incarnation(), mode, vec![Entry { id, details }]).await;
         attempt.finish(outcome)
     }
 
     /// Ends a connection. Returns at once; the end is written as soon as Redis takes it, and written again after
-    /// Redis changed under it. Idempotent.
-    pub fn end(&self, id: ConnectionId) {
-        self.0.end(id, false);
+    /// Redis changed under it. Idempotent. `owed`: whether the cleanup function has to be told.
+    pub fn end(&self, id: ConnectionId, owed: bool) {
+        self.0.end(id, false, owed);
     }
 
     /// Waits until every end is written, at most until the deadline. Answers how many are not.
@@ -129,13 +186,15 @@ impl Roster {
     /// Ends that the cleanup function is owed, with the details of the connection, and that Redis has not taken yet.
     #[must_use]
     pub fn owed(&self) -> Vec<(ConnectionId, String)> {
-        todo!()
+        let state = self.0.state();
+        let ends = state.waiting.iter().chain(&state.in_flight).map(Ended::end);
+        ends.filter_map(|end| Some((end.id, end.event?))).collect()
     }
 
     /// Counts the ends that Redis took and that the cleanup function is owed.
     #[must_use]
     pub fn handed_over(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.0.handed_over.subscribe()
     }
 
     /// Connections that are registered, or being registered.
@@ -147,7 +206,7 @@ impl Roster {
     /// What is known of a connection that is registered here.
     #[must_use]
     pub fn details(&self, id: ConnectionId) -> Option<Details> {
-        let details = self.0.state().live.get(&id)?.clone();
+        let details = Arc::clone(&self.0.state().live.get(&id)?.details);
         Some(serde_json::from_str(&details).expect("it was written by `register`"))
     }
 
@@ -170,13 +229,13 @@ impl Roster {
             shared.report();
             match step {
                 Step::Idle(until) => shared.rest(until).await,
-                Step::Rewrite(me, entries) => {
+                Step::Rewrite(me, mode, entries) => {
                     let ids = entries.iter().map(|entry| entry.id).collect();
-                    let outcome = shared.backplane.register(me, RegisterMode::Direct, entries).await;
+                    let outcome = shared.backplane.register(me, mode, entries).await;
                     shared.rewritten(me, ids, outcome).await;
                 }
                 Step::Ends(me, ended) => {
-                    let ends = ended.iter().map(|ended| End { id: ended.id, event: None }).collect();
+                    let ends = ended.iter().map(Ended::end).collect();
                     let outcome = shared.backplane.unregister(me, ends, true).await;
                     shared.ended(me, ended, outcome).await;
                 }
@@ -232,7 +291,8 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.doubtful {
-            self.shared.end(self.id, true);
+            // Nobody was let in or asked.
+            self.shared.end(self.id, true, false);
         }
     }
 }
@@ -242,19 +302,15 @@ impl Shared {
         self.state.lock().expect("nobody panics while holding the roster")
     }
 
-    fn end(&self, id: ConnectionId, doubtful: bool) {
-        let known = {
+    fn end(&self, id: ConnectionId, doubtful: bool, owed: bool) {
+        {
             let mut state = self.state();
-            let known = state.live.remove(&id).is_some();
+            let Some(live) = state.live.remove(&id) else { return };
             let doubtful = doubtful || state.late_until.is_some_and(|late| Instant::now() < late);
-            if known {
-                state.waiting.push_back(Ended { id, doubtful });
-            }
-            known
-        };
-        if known {
-            self.changed();
+            let owed = owed.then_some(Owed { details: live.details, handed_over: false });
+            state.waiting.push_back(Ended { id, doubtful, owed });
         }
+        self.changed();
     }
 
     fn changed(&self) {
@@ -265,7 +321,7 @@ impl Shared {
     fn report(&self) {
         let outstanding = {
             let state = self.state();
-            state.waiting.len() + state.in_flight
+            state.waiting.len() + state.in_flight.len()
         };
         self.metrics.ends_waiting.set(i64::try_from(outstanding).unwrap_or(i64::MAX));
         self.outstanding.send_replace(outstanding);
@@ -300,6 +356,10 @@ impl Shared {
 
     async fn ended(&self, me: Incarnation, ended: Vec<Ended>, outcome: Result<u64, BackplaneError>) {
         let failed = outcome.is_err();
+        let owed = ended.iter().filter(|ended| ended.end().event.is_some()).count() as u64;
+        if owed > 0 && !failed {
+            self.handed_over.send_modify(|handed_over| *handed_over += owed);
+        }
         self.state().written(me, ended, failed, self.most, Instant::now());
         if let Err(error) = outcome {
             debug!(%error, "failed to write ends, trying again");

@@ -32,6 +32,10 @@ pub enum Close {
     Restart,
     /// A message waited too long for the room to take it.
     Unavailable,
+    /// The transport function answered with an error.
+    FunctionFailed,
+    /// The transport function could not be reached, or took too long.
+    FunctionUnavailable,
     /// The client reads too slowly.
     Slow,
     /// Messages were missed that cannot be brought back.
@@ -68,8 +72,9 @@ impl Close {
             Self::Text => Some(1007),
             Self::Flood(_) => Some(1008),
             Self::TooLarge { .. } => Some(1009),
+            Self::FunctionFailed => Some(1011),
             Self::Restart => Some(1012),
-            Self::Unavailable => Some(1013),
+            Self::Unavailable | Self::FunctionUnavailable => Some(1013),
             Self::Slow => Some(4008),
             Self::PositionLost => Some(4010),
             Self::Asked { code, .. } => Some(*code),
@@ -88,6 +93,8 @@ impl Close {
             Self::TooLarge { limit } => format!("message larger than {limit} bytes").into(),
             Self::Restart => "gateway restarts, please reconnect".into(),
             Self::Unavailable => "the room is unavailable, try again later".into(),
+            Self::FunctionFailed => "the transport function failed".into(),
+            Self::FunctionUnavailable => "the transport function is unavailable, try again later".into(),
             Self::Slow => "reading too slowly".into(),
             Self::PositionLost => "messages were missed, please reconnect".into(),
             Self::Asked { reason, .. } => String::from(&**reason).into(),
@@ -126,7 +133,7 @@ impl Close {
 mod tests {
     use super::*;
 
-    const ALL: [Close; 11] = [
+    const ALL: [Close; 13] = [
         Close::Answer(Some(1000)),
         Close::Idle,
         Close::Age,
@@ -136,6 +143,8 @@ mod tests {
         Close::TooLarge { limit: u32::MAX },
         Close::Restart,
         Close::Unavailable,
+        Close::FunctionFailed,
+        Close::FunctionUnavailable,
         Close::Slow,
         Close::PositionLost,
     ];

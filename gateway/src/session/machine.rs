@@ -1,14 +1,14 @@
 //! What one connection does, decided without doing it: inputs with their time in, at most one output each.
 //!
-//! The built-in transport has one message in flight to the room and one read ahead; then the client is not read until
-//! the first has its place. Meanwhile nobody can tell what the client says, so the clocks that judge its silence stand still.
+//! One message is in flight, to the room or to the transport function, and one is read ahead; then the client is not read
+//! until the first has arrived. Meanwhile nobody can tell what the client says, so the clocks that judge its silence stand
+//! still.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chatroom_settings::Limits;
 
-use crate::backplane::publisher::{PublishError, Published};
 use crate::hub::Missed;
 use crate::id::ConnectionId;
 use crate::message::Message;
@@ -19,8 +19,17 @@ use crate::protocol::{Close, Event, Violation};
 const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to finish what it began.
 const UNFINISHED_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a message may wait for its place in the room.
+/// How long a message may wait for its place in the room. A function has a time-out of its own.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// To everybody in the room.
+    Room,
+    /// To the room owner's function. Its call is at most once, takes as long as it takes, and does not keep the client.
+    Function,
+}
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -33,8 +42,8 @@ pub(crate) enum Input {
     Violation(Violation),
     /// The client is gone.
     Gone,
-    /// The message in flight has its place, or will have none.
-    Published(Result<Published, PublishError>),
+    /// The message in flight arrived, or its client has to go.
+    Transported(Result<(), Close>),
     /// How it stands with writing: when the oldest frame was delivered that is not written out.
     Behind(Option<Instant>),
     /// Frames were lost for this client.
@@ -52,13 +61,14 @@ pub(crate) enum Input {
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Hand the message to the room, and tell with [`Input::Published`] what became of it.
-    Publish(Message),
+    /// Hand the message over, and tell with [`Input::Transported`] what became of it.
+    Transport(Message),
     /// Answer a ping.
     Pong(Bytes),
     /// Ask whether the client is there.
     Ping,
-    /// End the session. There is nothing in flight any more that could be waited for.
+    /// End the session. Nothing is in flight to the room any more; a call of a function may be, and a message read ahead
+    /// ([`Machine::take_read_ahead`]).
     End(End),
 }
 
@@ -77,6 +87,7 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Machine {
     id: ConnectionId,
+    transport: Transport,
     limits: Limits,
     born: Instant,
     ping_interval: Duration,
@@ -95,7 +106,7 @@ pub(crate) struct Machine {
     /// Since when none of the four above count, because the client is not read.
     unread_since: Option<Instant>,
     /// Since when a message is in flight.
-    publishing: Option<Instant>,
+    in_flight: Option<Instant>,
     read_ahead: Option<Message>,
     behind: Option<Instant>,
     isolated: bool,
@@ -118,9 +129,17 @@ enum Due {
 
 impl Machine {
     /// A connection that begins now. `ping_interval` is kept to ±20 % and an age to ±10 %, by `spread` from 0 to 1.
-    pub(crate) fn new(id: ConnectionId, ping_interval: Duration, limits: Limits, spread: f64, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        transport: Transport,
+        ping_interval: Duration,
+        limits: Limits,
+        spread: f64,
+        now: Instant,
+    ) -> Self {
         let mut machine = Self {
             id,
+            transport,
             limits,
             born: now,
             ping_interval: ping_interval.mul_f64(0.8 + 0.4 * spread),
@@ -132,7 +151,7 @@ impl Machine {
             began: None,
             in_message: false,
             unread_since: None,
-            publishing: None,
+            in_flight: None,
             read_ahead: None,
             behind: None,
             isolated: false,
@@ -185,7 +204,7 @@ impl Machine {
             }
             Input::Violation(violation) => self.end(End::Close(violation.into()), now),
             Input::Gone => self.end(End::Gone, now),
-            Input::Published(result) => self.published(result, now),
+            Input::Transported(result) => self.transported(result, now),
             Input::Behind(since) => {
                 if self.behind.is_some() && since.is_none() {
                     // It took all that was there: nobody does that who is not there.
@@ -205,7 +224,7 @@ impl Machine {
                     self.resumed = now;
                 }
                 self.isolated = isolated;
-                None
+                self.go_on(now)
             }
             Input::Close(close) => self.end(End::Close(close), now),
             Input::Tick => self.tick(now),
@@ -221,7 +240,7 @@ impl Machine {
                 self.said = now;
                 self.began = None;
                 self.in_message = false;
-                self.transport(Message { from: Some(self.id), kind, payload, exclude: None }, now)
+                self.take(Message { from: Some(self.id), kind, payload, exclude: None }, now)
             }
             Event::Fragment(bytes) => {
                 self.in_message = true;
@@ -241,35 +260,43 @@ impl Machine {
         self.rates.control_frame(now).err().and_then(|close| self.end(End::Close(close), now))
     }
 
-    /// The built-in transport: every message is for everybody.
-    fn transport(&mut self, message: Message, now: Instant) -> Option<Output> {
-        if self.publishing.is_some() {
-            self.read_ahead = Some(message);
-            return None;
-        }
-        self.publishing = Some(now);
-        Some(Output::Publish(message))
+    fn take(&mut self, message: Message, now: Instant) -> Option<Output> {
+        self.read_ahead = Some(message);
+        self.go_on(now)
     }
 
-    fn published(&mut self, result: Result<Published, PublishError>, now: Instant) -> Option<Output> {
-        self.publishing = None;
+    /// Hands over what was read ahead, if its turn has come.
+    fn go_on(&mut self, now: Instant) -> Option<Output> {
+        // An isolated gateway may have been declared dead, and calls no function.
+        let held = self.isolated && self.transport == Transport::Function;
+        if self.in_flight.is_some() || held {
+            return None;
+        }
+        let message = self.read_ahead.take()?;
+        self.in_flight = Some(now);
+        Some(Output::Transport(message))
+    }
+
+    fn transported(&mut self, result: Result<(), Close>, now: Instant) -> Option<Output> {
+        self.in_flight = None;
         match result {
-            Ok(_) => match (self.read_ahead.take(), &self.ending) {
-                (Some(message), _) => self.transport(message, now),
-                (None, Some((end, _))) => Some(Output::End(end.clone())),
-                (None, None) => None,
-            },
-            Err(PublishError::Fenced | PublishError::Doubtful | PublishError::Ended) => {
+            Ok(()) => self.go_on(now).or_else(|| self.ending.as_ref().map(|(end, _)| Output::End(end.clone()))),
+            Err(close) => {
                 self.read_ahead = None;
-                let end = self.ending.as_ref().map_or(End::Close(Close::Restart), |(end, _)| end.clone());
+                let end = self.ending.as_ref().map_or(End::Close(close), |(end, _)| end.clone());
                 Some(Output::End(end))
             }
         }
     }
 
-    /// Ends the session, but not before what the client said has its place: it was taken, so it counts.
+    /// What the client said and nobody was told: it was taken, so it counts.
+    pub(crate) fn take_read_ahead(&mut self) -> Option<Message> {
+        self.read_ahead.take()
+    }
+
+    /// Ends the session, but not before what the client said has its place in the room: it was taken, so it counts.
     fn end(&mut self, end: End, now: Instant) -> Option<Output> {
-        if self.publishing.is_none() {
+        if self.in_flight.is_none() || self.transport == Transport::Function {
             return Some(Output::End(end));
         }
         self.ending.get_or_insert((end, now));
@@ -338,7 +365,8 @@ impl Machine {
         if let Some((end, since)) = &self.ending {
             return Some((*since + PUBLISH_TIMEOUT, Due::End(end.clone())));
         }
-        let publish = self.publishing.map(|since| (since + PUBLISH_TIMEOUT, Due::Unavailable));
+        let to_the_room = self.in_flight.filter(|_| self.transport == Transport::Room);
+        let publish = to_the_room.map(|since| (since + PUBLISH_TIMEOUT, Due::Unavailable));
         let age = self.age_ends.map(|end| (end, Due::Close(Close::Age)));
         let slow_after = Duration::from_secs(self.limits.slow_seconds.into());
         let slow = self

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_settings::Hot;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::machine::{End, Input, Machine, Output};
 use super::table::Heard;
-use crate::backplane::publisher::{PublishError, Published, Publisher};
+use crate::backplane::publisher::Publisher;
+use crate::functions::{Functions, TransportError};
 use crate::hub::{Member, Pending};
+use crate::message::Message;
 use crate::metrics::{ByCode, Metrics};
 use crate::protocol::{Close, Event};
 use crate::socket::{Received, Socket};
@@ -29,7 +31,21 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct Ways {
     pub(super) publisher: Publisher,
+    pub(super) functions: Functions,
     pub(super) metrics: Metrics,
+}
+
+impl Ways {
+    /// Hands a message to the room, or to the transport function where there is one. Fails with how its client is closed.
+    async fn transport(&self, message: Message) -> Result<(), Close> {
+        match message.from.filter(|_| self.functions.tells_transport()) {
+            Some(from) => self.functions.transport(from, &message).await.map_err(|error| match error {
+                TransportError::Answered => Close::FunctionFailed,
+                TransportError::Unavailable => Close::FunctionUnavailable,
+            }),
+            None => self.publisher.publish(message).await.map(drop).map_err(|_| Close::Restart),
+        }
+    }
 }
 
 /// One session at work.
@@ -43,7 +59,7 @@ pub(super) struct Pump {
     pub(super) isolated: watch::Receiver<bool>,
     pub(super) orders: Orders,
     pub(super) heard: Heard,
-    pub(super) publishing: Publishing,
+    pub(super) in_flight: InFlight,
     /// Whether the last writes ended because others had to get their turn.
     pub(super) has_more: bool,
 }
@@ -54,19 +70,47 @@ pub(super) struct Orders(pub(super) Option<oneshot::Receiver<Close>>);
 
 /// The message in flight. Boxed, because most sessions have none most of the time.
 #[derive(Default)]
-pub(super) struct Publishing(Option<BoxFuture<'static, Result<Published, PublishError>>>);
+pub(super) struct InFlight(Option<BoxFuture<'static, Result<(), Close>>>);
 
 impl Pump {
     /// Runs the session until its end is decided, then says goodbye. `registration` is dropped in between: from there on the
-    /// client does not belong to the room any more, however long it takes to hang up. `place` is dropped last.
+    /// client does not belong to the room any more, however long it takes to hang up. Where a function is being told what the
+    /// client said, it is dropped only when that is over, so that its end never overtakes it. `place` is dropped last.
     #[allow(clippy::manual_async_fn, reason = "an async fn holds its arguments twice, and these are most of a session")]
     pub(super) fn run(mut self, registration: impl Send, place: impl Send) -> impl Future<Output = ()> + Send {
         async move {
             let end = self.work().await;
-            drop(registration);
-            self.leave(end).await;
+            match self.unfinished() {
+                None => {
+                    drop(registration);
+                    self.leave(end).await;
+                }
+                Some(calls) => {
+                    let told = async move {
+                        calls.await;
+                        drop(registration);
+                    };
+                    join(told, self.leave(end)).await;
+                }
+            }
             drop(place);
         }
+    }
+
+    /// What the client said and functions have yet to hear.
+    fn unfinished(&mut self) -> Option<BoxFuture<'static, ()>> {
+        if !self.ways.functions.tells_transport() {
+            return None;
+        }
+        let in_flight = self.in_flight.0.take()?;
+        let next = self.machine.take_read_ahead();
+        let ways = Arc::clone(&self.ways);
+        Some(Box::pin(async move {
+            if let (Ok(()), Some(message)) = (in_flight.await, next) {
+                // Nobody is there any more whom it would concern.
+                let _ = ways.transport(message).await;
+            }
+        }))
     }
 
     /// Boxed: a goodbye is short, and a session that lasts should not carry the room for it.
@@ -121,7 +165,7 @@ impl Pump {
 
     /// Waits until something happens. Bytes and frames that wait are not told, but moved by the next turn.
     async fn wait(&mut self, timer: Pin<&mut Sleep>) -> Option<Input> {
-        let Self { machine, socket, member, hot, isolated, orders, publishing, has_more, .. } = self;
+        let Self { machine, socket, member, hot, isolated, orders, in_flight, has_more, .. } = self;
         let writing = machine.delivers() && (*has_more || member.behind_since().is_some());
         tokio::select! {
             // In this order, because the last two may be ready again and again.
@@ -129,7 +173,7 @@ impl Pump {
             close = orders.next() => Some(Input::Close(close)),
             () = changed(isolated) => Some(Input::Isolated(*isolated.borrow_and_update())),
             () = changed(hot) => Some(Input::Limits(hot.borrow_and_update().limits.clone())),
-            result = publishing.done() => Some(Input::Published(result)),
+            result = in_flight.done() => Some(Input::Transported(result)),
             () = timer => {
                 member.expire(Instant::now());
                 Some(Input::Tick)
@@ -199,9 +243,9 @@ impl Pump {
     /// Tells the machine, and does what it says.
     fn give(&mut self, input: Input) -> Option<End> {
         match self.machine.handle(input, Instant::now().into_std())? {
-            Output::Publish(message) => {
-                let publisher = self.ways.publisher.clone();
-                self.publishing = Publishing(Some(Box::pin(async move { publisher.publish(message).await })));
+            Output::Transport(message) => {
+                let ways = Arc::clone(&self.ways);
+                self.in_flight = InFlight(Some(Box::pin(async move { ways.transport(message).await })));
             }
             Output::Pong(payload) => self.socket.pong(payload),
             Output::Ping => self.socket.ping(),
@@ -230,20 +274,20 @@ impl Orders {
     }
 }
 
-impl Publishing {
-    async fn done(&mut self) -> Result<Published, PublishError> {
-        let Some(publishing) = &mut self.0 else {
+impl InFlight {
+    async fn done(&mut self) -> Result<(), Close> {
+        let Some(in_flight) = &mut self.0 else {
             return pending().await;
         };
-        let result = publishing.await;
+        let result = in_flight.await;
         self.0 = None;
         result
     }
 }
 
-impl std::fmt::Debug for Publishing {
+impl std::fmt::Debug for InFlight {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Publishing").field(&self.0.is_some()).finish()
+        formatter.debug_tuple("InFlight").field(&self.0.is_some()).finish()
     }
 }
 

@@ -9,9 +9,11 @@ use tokio::sync::{oneshot, watch};
 use tracing::{debug, error};
 
 use super::AdmitError;
+use super::hold::{Held, Hold};
 use super::pump::Orders;
 use crate::hub::Letterbox;
 use crate::id::{ConnectionId, Incarnation};
+use crate::message::Kind;
 use crate::metrics::Metrics;
 use crate::protocol::Close;
 
@@ -25,6 +27,8 @@ pub(super) struct Table {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Those whom the register function is being asked about, or said yes to: what waits for them.
+    holds: HashMap<ConnectionId, Hold>,
     /// Those who are registered: where to write to them, and how to close them.
     seats: HashMap<ConnectionId, Seat>,
     draining: bool,
@@ -109,14 +113,28 @@ impl Table {
         state.seats.iter().filter(|(_, seat)| seat.order.is_some()).map(|(id, _)| *id).collect()
     }
 
+    /// Keeps a push for a client that is being registered; `None`: it is not.
+    pub(super) fn hold(&self, id: ConnectionId, kind: Kind, payload: &[u8]) -> Option<Held> {
+        self.state().holds.get_mut(&id).map(|hold| hold.push(kind, payload))
+    }
+
+    /// Has a client that is being registered refused; answers whether it is one.
+    pub(super) fn refuse(&self, id: ConnectionId) -> bool {
+        self.state().holds.get_mut(&id).map(Hold::refuse).is_some()
+    }
+
     /// Where to write to a connection that is registered here.
     pub(super) fn letterbox(&self, id: ConnectionId) -> Option<Letterbox> {
         self.state().seats.get(&id).map(|seat| seat.letterbox.clone())
     }
 
-    /// How many milliseconds after its beginning the client was last heard.
+    /// How many milliseconds after its beginning the client was last heard. Of one that is being registered: none.
     pub(super) fn heard_after(&self, id: ConnectionId) -> Option<u64> {
-        self.state().seats.get(&id).filter(|seat| !seat.letterbox.is_over()).map(|seat| seat.heard.after())
+        let state = self.state();
+        if state.holds.contains_key(&id) {
+            return Some(0);
+        }
+        state.seats.get(&id).filter(|seat| !seat.letterbox.is_over()).map(|seat| seat.heard.after())
     }
 
     /// Tells a session to close, if it is still here and was not told before.
@@ -143,10 +161,26 @@ impl Table {
 }
 
 impl Place {
-    /// The client is registered: from here on it can be written to.
-    pub(super) fn sit(&self, letterbox: Letterbox) {
-        let seat = Seat { letterbox, heard: Heard::new(), order: None };
-        self.table.state().seats.insert(self.id, seat);
+    /// Whose it is.
+    pub(super) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The register function hears of the client next: from here on what is pushed to it waits.
+    pub(super) fn hold(&self) {
+        self.table.state().holds.insert(self.id, Hold::default());
+    }
+
+    /// The client is registered: from here on it can be written to. What waited for it is written first, in one step. Answers
+    /// whether the client may come in.
+    pub(super) fn sit(&self, letterbox: Letterbox, mut write: impl FnMut(&Letterbox, Kind, &[u8])) -> bool {
+        let mut state = self.table.state();
+        let Some(held) = state.holds.remove(&self.id).unwrap_or_default().open() else { return false };
+        for (kind, payload) in held {
+            write(&letterbox, kind, &payload);
+        }
+        state.seats.insert(self.id, Seat { letterbox, heard: Heard::new(), order: None });
+        true
     }
 
     /// The session begins: from here on it can be told to close. It is told at once when it comes too late.
@@ -172,7 +206,11 @@ impl Drop for Place {
         } else {
             debug!(connection = %self.id, "session ended");
         }
-        self.table.state().seats.remove(&self.id);
+        {
+            let mut state = self.table.state();
+            state.holds.remove(&self.id);
+            state.seats.remove(&self.id);
+        }
         self.table.metrics.connections.dec();
         self.table.held.send_modify(|held| *held -= 1);
     }

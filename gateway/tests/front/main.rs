@@ -4,13 +4,14 @@
 
 mod port;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatroom_gateway::admission::ClientRequest;
+use chatroom_gateway::functions::NoAnswer;
 use chatroom_gateway::http::connection::Patience;
 use chatroom_gateway::membership::Standing;
+use chatroom_gateway::session::AdmitError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use port::{Answer, Inner, LONG, Port, Setup, head_of, hot, member, upgrade};
@@ -20,6 +21,7 @@ async fn a_good_handshake_becomes_a_session_with_what_was_sent_behind_it() {
     let port = Port::open();
     let mut client = port.connect().await;
     let request = upgrade(|lines| {
+        lines[0] = "GET /chat?token=1 HTTP/1.1".into();
         lines.push("User-Agent: test/1".into());
         lines.push("Origin: https://any.example".into());
         lines.push("Sec-WebSocket-Protocol: chatroom.v1, chat".into());
@@ -38,13 +40,11 @@ async fn a_good_handshake_becomes_a_session_with_what_was_sent_behind_it() {
     client.read_exact(&mut echo).await.unwrap();
     assert_eq!(&echo, b"\x81\x82read ahead");
     let admitted = port.room.0.admitted.lock().unwrap()[0].clone();
-    let expected = ClientRequest {
-        address: Ipv4Addr::LOCALHOST.into(),
-        user_agent: Some("test/1".into()),
-        origin: Some("https://any.example".into()),
-        subprotocols: vec!["chatroom.v1".into(), "chat".into()],
-    };
-    assert_eq!(admitted, expected);
+    assert_eq!(admitted.address, IpAddr::from(Ipv4Addr::LOCALHOST));
+    assert_eq!(admitted.user_agent.as_deref(), Some("test/1"));
+    assert_eq!(admitted.origin.as_deref(), Some("https://any.example"));
+    assert_eq!(admitted.headers["sec-websocket-protocol"], "chatroom.v1, chat");
+    assert_eq!(admitted.query.as_deref(), Some("token=1"));
 }
 
 #[tokio::test]
@@ -183,10 +183,29 @@ async fn a_room_that_cannot_take_clients_says_why() {
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_answer_is_a_503() {
-    let port = Port::with(Setup { room: Inner { unavailable: true, ..Inner::default() }, ..Setup::default() });
-    let answer = port.ask(upgrade(|_| ())).await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "registry_unavailable"));
+async fn whoever_cannot_be_registered_hears_why() {
+    for (refuses, status, code) in [
+        (AdmitError::Unavailable, 503, "registry_unavailable"),
+        (AdmitError::Refused, 403, "register_refused"),
+        (AdmitError::NoAnswer(NoAnswer::Bad), 502, "register_failed"),
+        (AdmitError::NoAnswer(NoAnswer::Unreachable), 503, "register_unreachable"),
+        (AdmitError::NoAnswer(NoAnswer::TimedOut), 504, "register_timed_out"),
+    ] {
+        let port = Port::with(Setup { room: Inner { refuses: Some(refuses), ..Inner::default() }, ..Setup::default() });
+        let answer = port.ask(upgrade(|_| ())).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
+        assert_eq!(answer.header("retry-after").is_some(), status > 502, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_subprotocol_that_was_chosen_stands_in_the_answer() {
+    let port = Port::with(Setup { room: Inner { subprotocol: Some("chat"), ..Inner::default() }, ..Setup::default() });
+    let mut client = port.connect().await;
+    let request = upgrade(|lines| lines.push("Sec-WebSocket-Protocol: binary, chat".into()));
+    client.write_all(request.as_bytes()).await.unwrap();
+    let answer = head_of(&mut client).await;
+    assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, Some("chat")));
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ pub(crate) struct Notes(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) admitted: Mutex<Vec<ClientRequest>>,
     pub(crate) held: AtomicUsize,
-    pub(crate) unavailable: bool,
+    pub(crate) refuses: Option<AdmitError>,
+    pub(crate) subprotocol: Option<&'static str>,
 }
 
 pub(crate) struct Held(Arc<Inner>);
@@ -53,12 +54,16 @@ impl Entrance for Notes {
     }
 
     async fn admit(&self, request: ClientRequest) -> Result<Held, AdmitError> {
-        if self.0.unavailable {
-            return Err(AdmitError::Unavailable);
+        if let Some(error) = self.0.refuses {
+            return Err(error);
         }
         self.0.admitted.lock().unwrap().push(request);
         self.0.held.fetch_add(1, Ordering::SeqCst);
         Ok(Held(Arc::clone(&self.0)))
+    }
+
+    fn subprotocol<'a>(&self, _: &'a Held) -> Option<&'a str> {
+        self.0.subprotocol
     }
 
     fn start(&self, ticket: Held, mut stream: TcpStream, read_ahead: Bytes) {

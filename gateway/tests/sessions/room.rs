@@ -11,6 +11,7 @@ use chatroom_gateway::backplane::Backplane;
 use chatroom_gateway::backplane::memory::Memory;
 use chatroom_gateway::backplane::publisher;
 use chatroom_gateway::delivery;
+use chatroom_gateway::functions::Functions;
 use chatroom_gateway::hub::Hub;
 use chatroom_gateway::id::ConnectionId;
 use chatroom_gateway::membership::roster::Roster;
@@ -19,6 +20,7 @@ use chatroom_gateway::metrics::{ByCode, Metrics};
 use chatroom_gateway::session::{AdmitError, Parts, Sessions, Ticket};
 use chatroom_settings::{Broadcast, Hot, Limits};
 use futures_util::{SinkExt as _, StreamExt as _};
+use http::HeaderMap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -93,6 +95,7 @@ impl Room {
             hot: hot_now,
             hub: Arc::clone(&hub),
             publisher,
+            functions: Functions::none(),
             roster: joined.roster.clone(),
             membership: membership_now,
             metrics: metrics.clone(),
@@ -121,7 +124,8 @@ impl Room {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user_agent: None,
             origin: None,
-            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            query: None,
         };
         self.sessions.admit(request).await
     }

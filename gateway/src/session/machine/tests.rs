@@ -30,9 +30,18 @@ impl Connection {
     }
 
     fn with_spread(limits: Limits, spread: f64) -> Self {
+        Self::over(Transport::Room, limits, spread)
+    }
+
+    /// Its messages go to a function.
+    fn of_a_function() -> Self {
+        Self::over(Transport::Function, limits(), 0.5)
+    }
+
+    fn over(transport: Transport, limits: Limits, spread: f64) -> Self {
         let now = Instant::now();
         let id = Incarnation::from_bytes([7; 9]).connection([7; 15]);
-        Self { machine: Machine::new(id, PING, limits, spread, now), now }
+        Self { machine: Machine::new(id, transport, PING, limits, spread, now), now }
     }
 
     fn give(&mut self, input: Input) -> Option<Output> {
@@ -44,7 +53,7 @@ impl Connection {
     }
 
     fn published(&mut self) -> Option<Output> {
-        self.give(Input::Published(Ok(Published { seq: 1, online: 1 })))
+        self.give(Input::Transported(Ok(())))
     }
 
     fn pass(&mut self, seconds: u64) {
@@ -66,7 +75,7 @@ fn closed(close: Close) -> Option<Output> {
 
 fn publish(text: &'static str) -> Option<Output> {
     let from = Some(Incarnation::from_bytes([7; 9]).connection([7; 15]));
-    Some(Output::Publish(Message { from, kind: Kind::Text, payload: text.into(), exclude: None }))
+    Some(Output::Transport(Message { from, kind: Kind::Text, payload: text.into(), exclude: None }))
 }
 
 #[test]
@@ -93,7 +102,7 @@ fn a_fenced_gateway_sends_its_clients_elsewhere() {
     let mut client = Connection::new(limits());
     client.say("hello");
     client.say("more");
-    assert_eq!(client.give(Input::Published(Err(PublishError::Fenced))), closed(Close::Restart));
+    assert_eq!(client.give(Input::Transported(Err(Close::Restart))), closed(Close::Restart));
 }
 
 #[test]
@@ -128,6 +137,47 @@ fn the_first_cause_of_an_end_stands() {
     client.give(Input::Close(Close::Restart));
     client.give(Input::Gone);
     assert_eq!(client.published(), closed(Close::Restart));
+}
+
+#[test]
+fn a_slow_function_neither_keeps_a_client_that_goes_nor_closes_one_that_waits() {
+    for (input, end) in [
+        (Input::Received(Event::Close(Some(1000))), End::Close(Close::Answer(Some(1000)))),
+        (Input::Gone, End::Gone),
+        (Input::Close(Close::Restart), End::Close(Close::Restart)),
+    ] {
+        let mut client = Connection::of_a_function();
+        client.say("first");
+        client.say("second");
+        client.pass(899);
+        assert_eq!(client.give(Input::Tick), None, "the time-out of a function is its own");
+        assert_eq!(client.give(input), Some(Output::End(end)));
+        let told_after = client.machine.take_read_ahead().map(|message| message.payload);
+        assert_eq!(told_after.as_deref(), Some(&b"second"[..]));
+    }
+}
+
+#[test]
+fn a_function_that_fails_closes_its_client_and_hears_no_more_of_it() {
+    for close in [Close::FunctionFailed, Close::FunctionUnavailable] {
+        let mut client = Connection::of_a_function();
+        client.say("first");
+        client.say("second");
+        assert_eq!(client.give(Input::Transported(Err(close.clone()))), closed(close));
+        assert_eq!(client.machine.take_read_ahead(), None);
+    }
+}
+
+#[test]
+fn an_isolated_gateway_calls_no_function_until_it_is_back() {
+    let mut client = Connection::of_a_function();
+    client.say("first");
+    client.say("second");
+    client.give(Input::Isolated(true));
+    assert_eq!(client.published(), None);
+    assert!(!client.machine.reads());
+    assert_eq!(client.give(Input::Isolated(false)), publish("second"));
+    assert!(client.machine.reads());
 }
 
 #[test]
