@@ -190,6 +190,9 @@ def main() -> None:
     keys = signing_keys_of(os.environ.get("signing_keys", ""))
     server = Server(options.bind, options.port, functions_of(options.functions), keys)
     for number in (signal.SIGTERM, signal.SIGINT):
+        # A shell that started this in the background keeps Ctrl-C from it.
+        if signal.getsignal(number) == signal.SIG_IGN:
+            continue
         # In a thread: `shutdown` waits for the loop that this signal interrupts.
         signal.signal(number, lambda *_: threading.Thread(target=server.finish).start())
     print(f"serves {', '.join(server.functions)} on port {server.server_port}", flush=True)
