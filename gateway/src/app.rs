@@ -23,6 +23,7 @@ pub use self::tasks::TaskEnded;
 use self::tasks::Tasks;
 use crate::backplane::{self, publisher};
 use crate::cli::Arguments;
+use crate::credential::Watched;
 use crate::delivery;
 use crate::functions::{self, BadUrl, Functions, Permission, Permit};
 use crate::http::accept::{self, MAX_PENDING_HANDSHAKES};
@@ -33,7 +34,7 @@ use crate::http::page::Page;
 use crate::hub::Hub;
 use crate::membership::{self, Joined};
 use crate::metrics::Metrics;
-use crate::push::keys::Watched;
+use crate::push::keys::Keys;
 use crate::push::port::{self, Port};
 use crate::push::route;
 use crate::readiness::Readiness;
@@ -154,8 +155,8 @@ impl Gateway {
         let in_force = reload.in_force();
         tasks.spawn("reload", shutdown.subscribe(), reload.run(POLL_EVERY));
 
-        let watched = Watched::new(arguments.push_directory.join(files::PUSH_KEYS));
-        let push_keys = watched.keys();
+        let watched = Watched::<Keys>::new(arguments.push_directory.join(files::PUSH_KEYS));
+        let push_keys = watched.subscribe();
         tasks.spawn("push keys", shutdown.subscribe(), watched.run(POLL_EVERY));
 
         let (clients, client_address) = open(arguments.bind, arguments.client_port, "clients")?;
@@ -167,6 +168,7 @@ impl Gateway {
             pod_uid: arguments.pod_uid.clone(),
             template: arguments.template_hash.clone(),
             connections,
+            cleanup: cold.functions.as_ref().is_some_and(|functions| functions.cleanup.is_some()),
             timing: membership::Timing::default(),
         };
         let (joined, membership_tasks) = membership::join(&backplane, member, &metrics, &shutdown.subscribe());

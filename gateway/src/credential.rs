@@ -89,7 +89,7 @@ impl<T: Credential> Watched<T> {
             return;
         }
         self.seen = seen;
-        let credential = T::read(found(&text), Some(&self.current.borrow()));
+        let credential = T::read(found(&text), Some(&**self.current.borrow()));
         credential.tell(&self.path, false);
         self.current.send_replace(Arc::new(credential));
     }
@@ -112,5 +112,64 @@ fn seen(text: &io::Result<String>) -> Seen {
         Found::Nothing => Seen::Nothing,
         Found::Unreadable(kind) => Seen::Unreadable(kind),
         Found::Text(text) => Seen::Digest(Sha256::digest(text).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What was found each time, oldest first.
+    #[derive(Debug, PartialEq)]
+    struct Notes(Vec<String>);
+
+    impl Credential for Notes {
+        fn read(found: Found<'_>, before: Option<&Self>) -> Self {
+            let mut notes = before.map_or_else(Vec::new, |before| before.0.clone());
+            notes.push(match found {
+                Found::Nothing => "nothing".into(),
+                Found::Unreadable(_) => "unreadable".into(),
+                Found::Text(text) => text.into(),
+            });
+            Self(notes)
+        }
+
+        fn tell(&self, _: &Path, first: bool) {
+            assert_eq!(first, self.0.len() == 1);
+        }
+    }
+
+    #[test]
+    fn a_file_that_comes_changes_and_goes_is_followed() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("keys");
+        let mut watched = Watched::<Notes>::new(path.clone());
+        let mut current = watched.subscribe();
+        let steps: [(&str, &dyn Fn()); 4] = [
+            ("one", &|| std::fs::write(&path, "one").unwrap()),
+            ("two", &|| std::fs::write(&path, "two").unwrap()),
+            ("unreadable", &|| std::fs::write(&path, b"\xff").unwrap()),
+            ("nothing", &|| std::fs::remove_file(&path).unwrap()),
+        ];
+        let mut expected = vec!["nothing"];
+        for (found, change) in steps {
+            change();
+            watched.look();
+            expected.push(found);
+            assert_eq!(current.borrow_and_update().0, expected);
+            watched.look();
+            assert!(!current.has_changed().unwrap(), "the file is as it was");
+        }
+    }
+
+    #[test]
+    fn what_was_found_cannot_be_printed() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("keys");
+        std::fs::write(&path, "a secret").unwrap();
+        let seen = seen(&text(&path));
+        assert_eq!(format!("{seen:?}"), "Digest");
     }
 }

@@ -4,19 +4,31 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chatroom_gateway::dialect::{BadPush, Command, Description, MOST_EXCLUDED, Outcome, Request, Verb, plain, tencent};
+use chatroom_gateway::dialect::tencent::events;
+use chatroom_gateway::dialect::{
+    BadPush, Command, Connecting, Description, MOST_EXCLUDED, Outcome, Request, Verb, Verdict, plain, tencent,
+};
 use chatroom_gateway::http::problem::Refusal;
-use chatroom_gateway::id::Incarnation;
+use chatroom_gateway::id::{ConnectionId, Incarnation};
+use chatroom_gateway::message::Kind;
+use chatroom_settings::{TencentEvents, TransportAction};
 use http::{Method, Response};
 use http_body_util::{BodyExt as _, Full};
+use proptest::prelude::*;
 
 const FAILURES: [Outcome; 5] =
     [Outcome::Gone, Outcome::Full, Outcome::TooLarge, Outcome::Unavailable, Outcome::Unknown];
 const RETRY_AFTER: u8 = 3;
 
+fn connection() -> ConnectionId {
+    Incarnation::from_bytes([7; 9]).connection([1; 15])
+}
+
 fn id() -> String {
-    Incarnation::from_bytes([7; 9]).connection([1; 15]).to_string()
+    connection().to_string()
 }
 
 fn tencent_of(body: &str) -> Result<Command, BadPush> {
@@ -211,4 +223,171 @@ async fn every_answer_of_the_plain_api() {
         writeln!(page, "> {refusal:?}\n{}", text(refusal.response(RETRY_AFTER)).await).unwrap();
     }
     insta::assert_snapshot!("plain_answers", page);
+}
+
+fn said_beside() -> TencentEvents {
+    TencentEvents {
+        service_name: "lobby".into(),
+        stage: "release".into(),
+        transport_action: TransportAction::DataRecv,
+        forward_request: false,
+    }
+}
+
+fn connecting() -> Connecting {
+    Connecting {
+        id: connection(),
+        address: "2001:db8::1".parse().unwrap(),
+        subprotocols: Some("chat,binary".into()),
+        extensions: Some("permessage-deflate; client_max_window_bits".into()),
+        headers: Vec::new(),
+        query: None,
+    }
+}
+
+#[test]
+fn every_event_of_tencent() {
+    let request = "c6af9ac6-7b61-41e6-9a41-93e8deadbeef";
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let headers = [
+        ("host", "chat.example.com"),
+        ("cookie", "a=1"),
+        ("authorization", "Bearer \"x\""),
+        ("cookie", "b=2"),
+        ("x-more", "1"),
+        ("x-more", "2, 3"),
+    ];
+    let plain = Connecting { subprotocols: None, extensions: None, ..connecting() };
+    let mapped = Connecting { address: "::ffff:192.0.2.7".parse().unwrap(), ..plain.clone() };
+    let full = Connecting {
+        headers: headers.map(header).to_vec(),
+        query: Some("token=a%2Fb+c&room=1&empty&room=2&=x&%ff=%E4%BD%A0".into()),
+        ..connecting()
+    };
+    let beside = said_beside();
+    let forwarding = TencentEvents { forward_request: true, ..said_beside() };
+    let sending = TencentEvents { transport_action: TransportAction::DataSend, ..said_beside() };
+    let from = connection();
+    let entries = [
+        ("register", events::register(&beside, "/test/{testvar}", request, &connecting())),
+        ("register, nothing offered", events::register(&beside, "/", request, &plain)),
+        ("register, an IPv4 client on an IPv6 socket", events::register(&beside, "/", request, &mapped)),
+        ("register, the request is not forwarded", events::register(&beside, "/", request, &full)),
+        ("register, the request is forwarded", events::register(&forwarding, "/", request, &full)),
+        ("register, nothing to forward", events::register(&forwarding, "/", request, &plain)),
+        ("transport", events::transport(&beside, &from, Kind::Text, "你好\n\"x\"\u{0}".as_bytes())),
+        ("transport, nothing said", events::transport(&beside, &from, Kind::Text, b"")),
+        ("transport, bytes", events::transport(&beside, &from, Kind::Binary, b"\0\x9f\xff\xfe")),
+        ("transport, the newer word", events::transport(&sending, &from, Kind::Text, b"hello")),
+        ("cleanup", events::cleanup(&from)),
+    ];
+    let mut page = String::new();
+    for (name, event) in entries {
+        writeln!(page, "> {name}\n{}\n", String::from_utf8(event.to_vec()).unwrap()).unwrap();
+    }
+    insta::assert_snapshot!("tencent_events", page.replace(&id(), "ID"));
+}
+
+#[test]
+fn every_answer_of_tencents_register_function() {
+    let with = |more: &str| format!("{{\"errNo\":0,\"errMsg\":\"ok\"{more}}}");
+    let chosen = |what: &str| with(&format!(",\"websocket\":{{\"secWebSocketProtocol\":{what}}}"));
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let answers = [
+        with(""),
+        with(",\"websocket\":{\"action\":\"connecting\",\"secConnectionID\":\"x\"},\"more\":[1]"),
+        with(",\"websocket\":null"),
+        "\n {\"errMsg\":\"\", \"errNo\":0}".into(),
+        chosen("\"chat\""),
+        chosen("\"binary\""),
+        chosen("\"\""),
+        chosen("null"),
+        chosen("\"Chat\""),
+        chosen("\"chat,binary\""),
+        chosen("\"cha\""),
+        chosen("\"chat\\r\\nSet-Cookie: x\""),
+        "{\"errNo\":1,\"errMsg\":\"full\"}".into(),
+        "{\"errNo\":-1,\"errMsg\":\"\",\"websocket\":\"?\"}".into(),
+        "{\"errNo\":18446744073709551615,\"errMsg\":\"\"}".into(),
+        // What is no answer.
+        String::new(),
+        "send success".into(),
+        "null".into(),
+        "[0,\"ok\"]".into(),
+        "0".into(),
+        "{}".into(),
+        "{\"errNo\":0}".into(),
+        "{\"errMsg\":\"ok\"}".into(),
+        "{\"errNo\":\"0\",\"errMsg\":\"ok\"}".into(),
+        "{\"errNo\":0.0,\"errMsg\":\"ok\"}".into(),
+        "{\"errNo\":1e400,\"errMsg\":\"ok\"}".into(),
+        "{\"errNo\":false,\"errMsg\":\"ok\"}".into(),
+        "{\"errNo\":0,\"errMsg\":null}".into(),
+        "{\"errno\":0,\"errmsg\":\"ok\"}".into(),
+        "{\"errNo\":0,\"errMsg\":\"ok\"} x".into(),
+        with(",\"websocket\":[]"),
+        with(",\"websocket\":\"chat\""),
+        chosen("5"),
+        chosen("[\"chat\"]"),
+        with(&format!(",\"more\":{deep}")),
+        "\u{feff}{\"errNo\":0,\"errMsg\":\"ok\"}".into(),
+    ];
+    let mut page = String::new();
+    for answer in &answers {
+        let shown: String = answer.chars().take(80).collect();
+        let read = match events::registered(answer.as_bytes(), Some("chat, binary")) {
+            Ok(verdict) => format!("{verdict:?}"),
+            Err(bad) => format!("bad: {bad}"),
+        };
+        writeln!(page, "> {}\n{read}\n", shown.escape_debug()).unwrap();
+    }
+    insta::assert_snapshot!("tencent_registered", page);
+}
+
+#[test]
+fn nobody_gets_a_subprotocol_who_offered_none() {
+    let answer = br#"{"errNo":0,"errMsg":"ok","websocket":{"secWebSocketProtocol":"chat"}}"#;
+    for (offered, expected) in
+        [(None, None), (Some(""), None), (Some("a\t,\tchat "), Some("chat")), (Some("chat.v1"), None)]
+    {
+        let subprotocol = expected.map(str::to_owned);
+        assert_eq!(events::registered(answer, offered), Ok(Verdict::Accepted { subprotocol }), "{offered:?}");
+    }
+}
+
+#[test]
+fn a_large_answer_is_read_like_a_small_one() {
+    let large = format!("{{\"errNo\":0,\"errMsg\":\"{}\"}}", "x".repeat(1024 * 1024));
+    assert_eq!(events::registered(large.as_bytes(), None), Ok(Verdict::Accepted { subprotocol: None }));
+    assert!(events::registered(&large.as_bytes()[..large.len() - 1], None).is_err());
+}
+
+proptest! {
+    /// The bytes are a stranger's, and so is JSON that is nearly right.
+    #[test]
+    fn no_answer_is_taken_for_a_yes_but_one_with_zero_and_a_text(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        number in "0|1|-0|0\\.0|\"0\"|null|\\[0\\]|00|",
+        text in "\"ok\"|null|1|\\{\\}|",
+    ) {
+        let accepted = matches!(events::registered(&bytes, None), Ok(Verdict::Accepted { .. }));
+        prop_assert!(!accepted);
+        let answer = format!("{{\"errNo\":{number},\"errMsg\":{text}}}");
+        let accepted = matches!(events::registered(answer.as_bytes(), None), Ok(Verdict::Accepted { .. }));
+        prop_assert_eq!(accepted, number == "0" && text == "\"ok\"", "{}", answer);
+    }
+
+    #[test]
+    fn a_message_comes_out_of_its_event_as_it_went_in(text in ".{0,50}", bytes in prop::collection::vec(any::<u8>(), 0..50)) {
+        let read = |event: Bytes| -> (String, String) {
+            let event: serde_json::Value = serde_json::from_slice(&event).unwrap();
+            let field = |name: &str| event["websocket"][name].as_str().unwrap().to_owned();
+            (field("dataType"), field("data"))
+        };
+        let event = events::transport(&said_beside(), &connection(), Kind::Text, text.as_bytes());
+        prop_assert_eq!(read(event), ("text".to_owned(), text));
+        let event = events::transport(&said_beside(), &connection(), Kind::Binary, &bytes);
+        let (kind, data) = read(event);
+        prop_assert_eq!((kind.as_str(), STANDARD.decode(data).unwrap()), ("binary", bytes));
+    }
 }

@@ -156,8 +156,8 @@ impl Model {
         let script = self.scripts.lease.clone();
         let answer: Vec<redis::Value> = self.call(
             &script,
-            &["gateways", "room", "history", "due", "events"],
-            &[&name, &length, "86400", PREFIX, &token, &born, &pod, "template", "0", "1", "30000"],
+            &["gateways", "room", "history", "due", "claims", "events", "tries", "told", "dead"],
+            &[&name, &length, "86400", PREFIX, &token, &born, &pod, "template", "0", "1", "30000", "120000"],
         );
         let text = |value: &redis::Value| redis::from_redis_value::<String>(value.clone()).unwrap();
         if text(&answer[0]) == "fenced" {
@@ -180,8 +180,8 @@ impl Model {
     fn sweep(&mut self, condemned: &str) -> (u64, u64) {
         let script = self.scripts.sweep.clone();
         let (connections, pending) = (format!("conns:{condemned}"), format!("pending:{condemned}"));
-        let keys = ["gateways", &connections, &pending, "due", "events", "room"];
-        self.call(&script, &keys, &[condemned, "5", "1"])
+        let keys = ["gateways", &connections, &pending, "due", "events", "told", "room"];
+        self.call(&script, &keys, &[condemned, "5", "1", "86400"])
     }
 
     fn register(&mut self, gateway: &str, mode: &str, id: &str) -> String {
@@ -193,8 +193,8 @@ impl Model {
     fn unregister(&mut self, gateway: &str, id: &str, event: &str) {
         let script = self.scripts.unregister.clone();
         let (connections, pending) = (format!("conns:{gateway}"), format!("pending:{gateway}"));
-        let keys = ["gateways", "room", &connections, &pending, "due", "events"];
-        let _: u64 = self.call(&script, &keys, &[gateway, "0", id, event]);
+        let keys = ["gateways", "room", &connections, &pending, "due", "events", "told"];
+        let _: u64 = self.call(&script, &keys, &[gateway, "0", "86400", id, event]);
     }
 
     /// All its connections have ended, though it could not say so.

@@ -414,8 +414,9 @@ async fn a_redis_that_is_away_is_asked_until_it_is_back() {
 
 #[test]
 fn the_listed_rights_are_the_commands_that_are_used() {
-    let sources = ["lease", "publish", "register", "unregister", "sweep", "leave"]
-        .map(|name| std::fs::read_to_string(format!("src/backplane/redis/{name}.lua")).unwrap());
+    let sources =
+        ["lease", "publish", "register", "unregister", "sweep", "leave", "claim", "settle", "hasten", "replay"]
+            .map(|name| std::fs::read_to_string(format!("src/backplane/redis/{name}.lua")).unwrap());
     let rights = include_str!("../src/backplane/redis/acl.txt");
     for source in sources {
         for call in source.split("redis.call('").skip(1) {

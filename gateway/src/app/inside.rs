@@ -34,7 +34,7 @@ impl internal::Inside for Inside {
     }
 
     fn status(&self) -> GatewayStatus {
-        let Membership { incarnation, standing, online, redis, mut missing, mut refused, peers: _ } =
+        let Membership { incarnation, standing, online, redis, mut missing, mut refused, peers: _, cleanups: _ } =
             self.membership.borrow().clone();
         let push_keys = || format!("push/{}", files::PUSH_KEYS);
         missing.extend(self.push_keys.borrow().is_missing().then(push_keys));

@@ -118,3 +118,51 @@ impl Credential for SigningKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key and the signature that the specification's own libraries are tested with.
+    const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn key_of(bytes: usize) -> String {
+        format!("{PREFIX}{}", STANDARD.encode(vec![7; bytes]))
+    }
+
+    #[test]
+    fn signs_as_the_specification_does() {
+        let signature =
+            SigningKeys::parse(KEY).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn each_of_the_first_two_keys_signs_and_the_others_do_not() {
+        let [one, two, three] = [24, 32, 64].map(key_of);
+        let sign = |text: &str| SigningKeys::parse(text).sign("id", 1, b"body");
+        let both = format!("{} {}", sign(&one), sign(&two));
+        assert_eq!(sign(&format!("\n {one}\r\n\nnonsense\n{two}\n{three}\n")), both);
+        assert_ne!(sign(&one), sign(&two));
+    }
+
+    #[test]
+    fn a_key_is_24_to_64_bytes_behind_its_prefix() {
+        for good in [key_of(24), key_of(64), key_of(32).trim_end_matches('=').to_owned()] {
+            let keys = SigningKeys::parse(&good);
+            assert!(!keys.is_empty() && !keys.has_refused(), "{good}");
+        }
+        let without_prefix = STANDARD.encode([7; 32]);
+        for bad in [key_of(23), key_of(65), without_prefix, "whsec_".into(), "whsec_?".repeat(9), format!("whsk_{KEY}")]
+        {
+            let keys = SigningKeys::parse(&bad);
+            assert!(keys.is_empty() && keys.has_refused() && !keys.is_missing(), "{bad}");
+        }
+        assert!(SigningKeys::parse(" \n").is_missing());
+    }
+
+    #[test]
+    fn a_key_cannot_be_printed() {
+        assert_eq!(format!("{:?}", SigningKeys::parse(KEY)), "SigningKeys { good: 1, refused: 0 }");
+    }
+}

@@ -190,7 +190,7 @@ impl Keeper {
     }
 
     fn leased(&mut self, sent: Instant, lease: Lease) {
-        let Lease { born, run, online, condemned, due: _, peers, position, time } = lease;
+        let Lease { born, run, online, condemned, cleanups, peers, position, time } = lease;
         self.failures = 0;
         self.count("ok");
         self.metrics.redis_connected.set(1);
@@ -220,6 +220,7 @@ impl Keeper {
         let before = self.tell(|membership| {
             membership.standing = Standing::Leased;
             membership.online = Some(online);
+            membership.cleanups = Some(cleanups);
             membership.peers = peers;
             membership.redis = redis;
             membership.missing = missing;
@@ -245,6 +246,7 @@ impl Keeper {
             membership.incarnation = incarnation;
             membership.standing = Standing::Joining;
             membership.online = None;
+            membership.cleanups = None;
             membership.peers = Peers::default();
         });
         self.beat(None);

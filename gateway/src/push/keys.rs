@@ -1,21 +1,19 @@
 //! The keys that a push is recognised by: read from the Secret's file, again and again, and never shown.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
+
+use crate::credential::{Credential, Found};
 
 /// A shorter key could be guessed.
 const MIN_KEY_CHARACTERS: usize = 16;
 
 /// What the file says. It holds digests: a key can neither be printed nor compared byte by byte.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Keys {
     digests: Vec<[u8; 32]>,
     /// Lines that are no key.
@@ -73,83 +71,40 @@ fn digest(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Looks at the file.
-#[derive(Debug)]
-pub struct Watched {
-    path: PathBuf,
-    keys: watch::Sender<Arc<Keys>>,
-}
-
-impl Watched {
-    /// Looks for the first time. A missing file is a state: the room's clients need no key.
-    #[must_use]
-    pub fn new(path: PathBuf) -> Self {
-        let keys = read(&path);
-        if keys.is_missing() {
-            warn!(path = %path.display(), "there are no push keys, pushes are answered with 503");
-        }
-        warn_of_trouble(&path, &keys);
-        Self { path, keys: watch::Sender::new(Arc::new(keys)) }
-    }
-
-    /// Where changes are seen.
-    #[must_use]
-    pub fn keys(&self) -> watch::Receiver<Arc<Keys>> {
-        self.keys.subscribe()
-    }
-
-    /// Looks again and again; never returns.
-    pub async fn run(self, every: Duration) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            self.look();
+impl Credential for Keys {
+    /// A file that cannot be read holds no key: who revokes one by taking the file away must be believed.
+    fn read(found: Found<'_>, _: Option<&Self>) -> Self {
+        match found {
+            Found::Text(text) => Self::parse(text),
+            Found::Nothing => Self::default(),
+            Found::Unreadable(kind) => Self { unreadable: Some(kind), ..Self::default() },
         }
     }
 
-    /// Looks once. The file is a few bytes on a memory-backed mount, so it is read in place.
-    pub fn look(&self) {
-        let keys = read(&self.path);
-        if **self.keys.borrow() == keys {
-            return;
+    /// A missing file is a state: the room's clients need no key.
+    fn tell(&self, path: &Path, first: bool) {
+        let path = path.display();
+        match (self.is_missing(), first) {
+            (true, true) => warn!(%path, "there are no push keys, pushes are answered with 503"),
+            (true, false) => warn!(%path, "the push keys are gone, pushes are answered with 503"),
+            (false, true) => {}
+            (false, false) => info!(%path, good = self.digests.len(), "took over new push keys"),
         }
-        if keys.is_missing() {
-            warn!(path = %self.path.display(), "the push keys are gone, pushes are answered with 503");
-        } else {
-            info!(path = %self.path.display(), good = keys.digests.len(), "took over new push keys");
+        if let Some(kind) = self.unreadable {
+            warn!(%path, error = %kind, "failed to read the push keys");
         }
-        warn_of_trouble(&self.path, &keys);
-        self.keys.send_replace(Arc::new(keys));
-    }
-}
-
-fn warn_of_trouble(path: &Path, keys: &Keys) {
-    if let Some(kind) = keys.unreadable {
-        warn!(path = %path.display(), error = %kind, "failed to read the push keys");
-    }
-    if keys.has_refused() {
-        warn!(
-            path = %path.display(),
-            lines = keys.refused,
-            "refused push keys: each line must be at least 16 visible characters of ASCII"
-        );
-    }
-}
-
-/// A file that cannot be read holds no key: who revokes one by taking the file away must be believed.
-fn read(path: &Path) -> Keys {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Keys::parse(&text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Keys::default(),
-        Err(error) => Keys { unreadable: Some(error.kind()), ..Keys::default() },
+        if self.has_refused() {
+            warn!(
+                %path,
+                lines = self.refused,
+                "refused push keys: each line must be at least 16 visible characters of ASCII"
+            );
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
     use super::*;
 
     const ONE: &str = "0123456789abcdef";
@@ -183,25 +138,5 @@ mod tests {
     #[test]
     fn a_key_cannot_be_printed() {
         assert_eq!(format!("{:?}", Keys::parse(ONE)), "Keys { good: 1, refused: 0 }");
-    }
-
-    #[test]
-    fn a_file_that_comes_changes_and_goes_is_followed() {
-        let directory = TempDir::new().unwrap();
-        let path = directory.path().join("keys");
-        let watched = Watched::new(path.clone());
-        let mut keys = watched.keys();
-        assert!(keys.borrow_and_update().is_missing());
-        std::fs::write(&path, ONE).unwrap();
-        watched.look();
-        assert!(keys.borrow_and_update().accept(ONE.as_bytes()));
-        watched.look();
-        assert!(!keys.has_changed().unwrap());
-        std::fs::write(&path, TWO).unwrap();
-        watched.look();
-        assert!(keys.borrow().accept(TWO.as_bytes()) && !keys.borrow().accept(ONE.as_bytes()));
-        std::fs::remove_file(&path).unwrap();
-        watched.look();
-        assert!(keys.borrow().is_missing());
     }
 }

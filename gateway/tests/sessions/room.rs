@@ -36,6 +36,7 @@ pub struct Setup {
     pub limits: Limits,
     /// A publisher that is never given the time to publish: what Redis being away looks like to a session.
     pub is_stuck: bool,
+    pub functions: Functions,
 }
 
 impl Default for Setup {
@@ -52,6 +53,7 @@ impl Default for Setup {
                 max_connection_age_seconds: None,
             },
             is_stuck: false,
+            functions: Functions::none(),
         }
     }
 }
@@ -73,7 +75,7 @@ pub type Client = WebSocketStream<TcpStream>;
 
 impl Room {
     pub async fn open(setup: Setup) -> Self {
-        let Setup { suffix, ping_interval, limits, is_stuck } = setup;
+        let Setup { suffix, ping_interval, limits, is_stuck, functions } = setup;
         let (metrics, _) = Metrics::new();
         let (shutdown, over) = watch::channel(false);
         let backplane: Arc<dyn Backplane> = Arc::new(Memory::new());
@@ -95,7 +97,7 @@ impl Room {
             hot: hot_now,
             hub: Arc::clone(&hub),
             publisher,
-            functions: Functions::none(),
+            functions,
             roster: joined.roster.clone(),
             membership: membership_now,
             metrics: metrics.clone(),
