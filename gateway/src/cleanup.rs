@@ -3,6 +3,7 @@
 //! The queue is the room's (see [`crate::backplane::cleanups`]); every gateway works on it. An end is told at least once,
 //! always under the ID of its connection: whoever is killed in between leaves a claim that lapses.
 
+pub mod dead;
 mod health;
 mod schedule;
 mod worker;

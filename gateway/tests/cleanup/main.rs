@@ -6,6 +6,7 @@
     reason = "in a test a panic is the report, and a line is for its reader"
 )]
 
+mod dead;
 mod draining;
 mod port;
 #[path = "../support/mod.rs"]
