@@ -195,6 +195,8 @@ impl Keeper {
         self.count("ok");
         self.metrics.redis_connected.set(1);
         self.metrics.online.set(i64::try_from(online).unwrap_or(i64::MAX));
+        self.metrics.cleanups_waiting.set(i64::try_from(cleanups.waiting).unwrap_or(i64::MAX));
+        self.metrics.cleanups_dead.set(i64::try_from(cleanups.dead).unwrap_or(i64::MAX));
         self.metrics.isolated.set(0);
         if let Some((known_born, known_run)) = &self.known
             && (*known_born != born || *known_run != run)
