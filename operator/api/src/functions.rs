@@ -47,7 +47,7 @@ pub struct Functions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CleanupFunction>,
     /// The Secret, in the room's namespace, whose key `keys` holds the keys that calls are signed with, as Standard Webhooks has
-    /// it: one a line, each `whsec_` and base64. Absent: calls are not signed.
+    /// it: one a line, each `whsec_` and the base64 of 24 to 64 bytes. Absent: calls are not signed.
     ///
     /// A call carries the signatures of the first two keys; to rotate, put the new key into the first line, let the functions
     /// take both, and take the old one away. The operator never reads the Secret. While it is missing nothing is called, as if
