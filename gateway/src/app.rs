@@ -22,6 +22,7 @@ use self::inside::Inside;
 pub use self::tasks::TaskEnded;
 use self::tasks::Tasks;
 use crate::backplane::{self, publisher};
+use crate::cleanup::{self, Cleanup};
 use crate::cli::Arguments;
 use crate::credential::Watched;
 use crate::delivery;
@@ -46,7 +47,10 @@ use crate::telemetry::{self, LogFilter};
 /// After the drain's own time: for clients that were told to close and have not said goodbye yet.
 const GOODBYES: Duration = Duration::from_secs(8);
 /// For the ends of connections that Redis has not taken yet. What is left then, the other gateways sweep.
-const LAST_ENDS: Duration = Duration::from_secs(10);
+const LAST_ENDS: Duration = Duration::from_secs(9);
+/// For telling the cleanup function, beside what the steps before did not need. What is left in Redis then, the other gateways
+/// tell.
+const LAST_CALLS: Duration = Duration::from_secs(6);
 /// For giving the lease up, and for the tasks to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -92,6 +96,7 @@ pub struct Gateway {
     drain_timeout: Duration,
     joined: Joined,
     sessions: Sessions,
+    cleanup: Option<Cleanup>,
     draining: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
     metrics: Metrics,
@@ -203,8 +208,21 @@ impl Gateway {
         });
 
         let parts = route::Parts { publisher, sessions: sessions.clone(), hot: in_force.hot.clone(), arrivals };
-        let (route, carry) = route::start(backplane, &joined, parts, &metrics, shutdown.subscribe());
+        let (route, carry) = route::start(Arc::clone(&backplane), &joined, parts, &metrics, shutdown.subscribe());
         tasks.adopt("push route", carry);
+
+        let cleanup = functions.tells_cleanup().then(|| {
+            let parts = cleanup::Parts {
+                backplane,
+                callee: Arc::new(functions.clone()),
+                host: Arc::new(joined.clone()),
+                membership: joined.membership.clone(),
+                metrics: metrics.clone(),
+            };
+            let (cleanup, work) = cleanup::start(parts, shutdown.subscribe());
+            tasks.adopt("cleanup", work);
+            cleanup
+        });
 
         let readiness = Readiness::new(joined.membership.clone(), draining.subscribe());
         let inside = Inside {
@@ -213,6 +231,7 @@ impl Gateway {
             sessions: sessions.clone(),
             push_keys: push_keys.clone(),
             functions,
+            cleanup: cleanup.clone(),
             template_hash: arguments.template_hash.clone(),
             hot_hash: in_force.hash,
             settings_problem: in_force.problem,
@@ -264,6 +283,7 @@ impl Gateway {
             drain_timeout,
             joined,
             sessions,
+            cleanup,
             draining,
             shutdown,
             metrics,
@@ -283,6 +303,7 @@ impl Gateway {
         let drain = Drain {
             joined: self.joined.clone(),
             sessions: self.sessions.clone(),
+            cleanup: self.cleanup.clone(),
             draining: self.draining.clone(),
             metrics: self.metrics.clone(),
             timeout: self.drain_timeout,
@@ -308,6 +329,7 @@ impl Gateway {
 struct Drain {
     joined: Joined,
     sessions: Sessions,
+    cleanup: Option<Cleanup>,
     draining: watch::Sender<bool>,
     metrics: Metrics,
     timeout: Duration,
@@ -332,6 +354,12 @@ impl Drain {
         let unwritten = self.joined.roster.flush((Instant::now() + LAST_ENDS).into_std()).await;
         if unwritten > 0 {
             warn!(unwritten, "ends of connections were not written in time");
+        }
+        if let Some(cleanup) = &self.cleanup {
+            let untold = cleanup.work_off(begun + self.timeout + GOODBYES + LAST_ENDS + LAST_CALLS).await;
+            if untold > 0 {
+                warn!(untold, "ends of connections were told neither to Redis nor to the cleanup function");
+            }
         }
     }
 
