@@ -1,5 +1,7 @@
 //! The sample functions as a process, behind several gateways: `deploy/samples/functions` with as many clients as it is meant for.
 
+mod ends;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
