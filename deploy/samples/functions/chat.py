@@ -17,6 +17,7 @@ The IDs are kept in this process alone. That is enough to show how it goes, and 
 
 import http.client
 import json
+import logging
 import os
 import select
 import threading
@@ -25,6 +26,9 @@ import urllib.parse
 # How long one push may take, in seconds. All pushes of a call have to fit into `transport.timeoutSeconds`.
 PUSH_SECONDS = 5
 
+# Not print: calls that run at the same time would mix their lines.
+log = logging.getLogger("chat")
+
 members: set[str] = set()
 # Calls run at the same time, each in a thread of its own.
 lock = threading.Lock()
@@ -32,7 +36,7 @@ lock = threading.Lock()
 
 def register(event, context):
     connection_id = event["websocket"]["secConnectionID"]
-    print(f"{connection_id} comes, {remember(connection_id)} online", flush=True)
+    log.info(f"{connection_id} comes, {remember(connection_id)} online")
     return {"errNo": 0, "errMsg": "ok", "websocket": {"action": "connecting", "secConnectionID": connection_id}}
 
 
@@ -59,7 +63,7 @@ def transport(event, context):
 
 def cleanup(event, context):
     connection_id = event["websocket"]["secConnectionID"]
-    print(f"{connection_id} goes, {forget(connection_id)} online", flush=True)
+    log.info(f"{connection_id} goes, {forget(connection_id)} online")
     # Not needed: the connection is gone. Handlers of the platform did it all the same, so it is answered with 200.
     push({"action": "closing", "secConnectionID": connection_id})
     return event
@@ -98,12 +102,12 @@ def push(websocket: dict) -> bool:
     except (OSError, http.client.HTTPException) as error:
         # It may have been delivered. In a chat a line that is lost is better than one that comes twice.
         disconnect()
-        print(f"a push got no answer: {type(error).__name__}", flush=True)
+        log.info(f"a push got no answer: {type(error).__name__}")
         return False
     if status == 410:
         forget(websocket["secConnectionID"])
     elif status != 200:
-        print(f"a push was answered with {status}", flush=True)
+        log.info(f"a push was answered with {status}")
     return True
 
 

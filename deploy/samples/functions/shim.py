@@ -20,6 +20,7 @@ import hmac
 import http.server
 import importlib.util
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -187,6 +188,7 @@ def main() -> None:
     parser.add_argument("--bind", default=everywhere, help="the address to listen on; default: all of this machine's")
     parser.add_argument("--port", type=int, default=9000)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     keys = signing_keys_of(os.environ.get("signing_keys", ""))
     server = Server(options.bind, options.port, functions_of(options.functions), keys)
     for number in (signal.SIGTERM, signal.SIGINT):
