@@ -134,7 +134,7 @@ async fn a_kept_connection_that_the_server_closed_costs_no_message() {
 
 #[tokio::test]
 async fn what_is_left_of_an_answer_is_not_taken_for_the_next_one() {
-    let body = "x".repeat(200 * 1024);
+    let body = "x".repeat(8 * 1024 * 1024);
     let server = FunctionServer::always(Then::Answer(200, "", body));
     let room = Room::at(server.address).patiently().open();
     for _ in 0..5 {
