@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use chatroom_tests::chat::ChatClient;
-use chatroom_tests::functions::{Call, Function, FunctionServer};
+use chatroom_tests::functions::{Function, FunctionServer};
 use chatroom_tests::redis_server::{Memory, PASSWORD, RedisServer};
 use chatroom_tests::wait::{SOON, until};
 use chatroom_tests::{http, ports, push};
@@ -154,11 +154,6 @@ fn ids<'a>(guests: impl IntoIterator<Item = &'a Guest>) -> BTreeSet<String> {
 /// All of them say goodbye, and hear it.
 async fn leave(guests: impl IntoIterator<Item = Guest>) {
     join_all(guests.into_iter().map(|guest| guest.client.leave())).await;
-}
-
-/// What was said, by whom, and told to the transport function.
-fn said(calls: &[Call]) -> Vec<(&str, &str)> {
-    calls.iter().map(|call| (call.id.as_str(), call.text.as_str())).collect()
 }
 
 /// Tells how long something took: no promise of this test, but what people want to know.

@@ -11,7 +11,7 @@ use chatroom_tests::wait::{SOON, until};
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
-use super::{Guest, World, ids, leave, measured, said};
+use super::{Guest, World, ids, leave, measured};
 
 const CLIENTS: usize = 500;
 /// The first so many of them speak, a third of them at the gateway that is killed.
@@ -81,8 +81,8 @@ async fn everybody_heard_the_others_once(world: &World, guests: &mut [Guest]) {
     world.push("the last word").await.expect("the room takes it");
     let told = world.functions.calls_of(Function::Transport);
     for guest in guests {
-        let others = said(&told).into_iter().filter(|(id, _)| *id != guest.id);
-        let mut expected: Vec<_> = others.map(|(_, text)| Received::Text(text.to_owned())).collect();
+        let of_others = told.iter().filter(|call| call.id != guest.id);
+        let mut expected: Vec<_> = of_others.map(|call| Received::Text(call.text.clone())).collect();
         let mut heard = guest.client.reads_until("the last word").await;
         heard.sort_by_key(|received| format!("{received:?}"));
         expected.sort_by_key(|received| format!("{received:?}"));
