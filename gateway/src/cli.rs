@@ -91,8 +91,9 @@ pub struct Arguments {
 pub enum Command {
     /// Ends of connections that the cleanup function could not be told of within a day.
     ///
-    /// A gateway tries to tell an end for a day, then gives it up and keeps it here: about 10,000, the oldest go first. Works
-    /// on the room's Redis, so one gateway of the room is as good as another:
+    /// A gateway tries to tell an end for a day, then gives it up and keeps it here: about 10,000,
+    /// the oldest go first. Works on the room's Redis, so one gateway of the room is as good as
+    /// another:
     ///
     ///     kubectl exec deploy/ROOM -- chatroom-gateway dead replay
     ///
