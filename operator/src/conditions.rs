@@ -69,9 +69,9 @@ pub fn is_true(status: &ChatRoomStatus, type_: &str) -> bool {
 
 /// The conditions after `judgements`, each with the generation that it speaks of, sorted by type. The time of a transition
 /// moves only when the status of its condition does, so that an unchanged room has an unchanged status.
-pub fn conditions<const N: usize>(
+pub fn conditions<'a>(
     previous: &[Condition],
-    judgements: [(&str, Judgement, Option<i64>); N],
+    judgements: impl IntoIterator<Item = (&'a str, Judgement, Option<i64>)>,
     now: Timestamp,
 ) -> Vec<Condition> {
     let mut conditions: Vec<_> = judgements

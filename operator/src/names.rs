@@ -57,8 +57,12 @@ pub mod pod {
     pub const REDIS_VOLUME: &str = "redis";
     /// Volume of the push keys.
     pub const PUSH_VOLUME: &str = "push";
-    /// All volumes of ours.
-    pub const VOLUMES: [&str; 4] = [HOT_VOLUME, COLD_VOLUME, REDIS_VOLUME, PUSH_VOLUME];
+    /// Volume of the keys that calls of functions are signed with.
+    pub const SIGNING_VOLUME: &str = "functions-signing";
+    /// Volume of the roots that functions' certificates may come from.
+    pub const CA_VOLUME: &str = "functions-ca";
+    /// All volumes of ours, also those that not every room has.
+    pub const VOLUMES: [&str; 6] = [HOT_VOLUME, COLD_VOLUME, REDIS_VOLUME, PUSH_VOLUME, SIGNING_VOLUME, CA_VOLUME];
 }
 
 /// The parts of a room.

@@ -1,6 +1,6 @@
 //! What was found in the cluster before anything was decided: plain data, filled in by whoever did the asking.
 
-use chatroom_settings::GatewayStatus;
+use chatroom_settings::{CleanupStatus, GatewayStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 
 /// Everything that deciding and reporting look at.
@@ -36,6 +36,24 @@ pub struct Unreachable {
     pub message: String,
 }
 
+/// The ends that the cleanup function has yet to be told of, as far as it is worth telling anybody. Counts move with each breath of
+/// a room, and a status that repeated them would be written all the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// Ends that were given up: 0, or the power of ten that is not above their number.
+    pub(crate) dead: u64,
+    /// Why the gateway's last call failed; empty when it did not, and when no end waits any more: another gateway was heard since.
+    pub(crate) problem: String,
+}
+
+impl Ends {
+    pub(crate) fn of(status: &CleanupStatus) -> Self {
+        let CleanupStatus { waiting, dead, problem } = status;
+        let dead = dead.checked_ilog10().map_or(0, |power| 10_u64.pow(power));
+        Self { dead, problem: if *waiting > 0 { problem.clone() } else { String::new() } }
+    }
+}
+
 /// One pod, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodReport {
@@ -64,4 +82,24 @@ pub struct Waiting {
     pub reason: String,
     /// In a sentence; may be empty.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_ends_that_moves_a_little_is_no_news() {
+        let dead = |dead| Ends::of(&CleanupStatus { dead, ..CleanupStatus::default() }).dead;
+        assert_eq!([0, 1, 9, 10, 99, 100, 12_345, u64::MAX].map(dead), [0, 1, 1, 10, 10, 100, 10_000, 10_u64.pow(19)]);
+    }
+
+    #[test]
+    fn a_failure_is_over_when_nothing_waits() {
+        let problem = |waiting| {
+            let status = CleanupStatus { waiting, problem: "no connection".into(), ..CleanupStatus::default() };
+            Ends::of(&status).problem
+        };
+        assert_eq!((problem(1).as_str(), problem(0).as_str()), ("no connection", ""));
+    }
 }

@@ -4,6 +4,7 @@
 //! Each part is a file, its parsing beside it.
 
 mod clients;
+mod functions;
 mod identity;
 mod image;
 mod invalid;
@@ -17,6 +18,7 @@ mod rollout;
 pub(crate) mod typo;
 
 pub use clients::{Clients, Limits, Origin, Path};
+pub use functions::{Function, FunctionUrl, Functions, Roots, Tencent};
 pub use identity::{Identity, RoomName};
 pub use image::{Image, ImageReference};
 pub use invalid::{Invalid, Violation};
@@ -55,6 +57,8 @@ pub struct Room {
     pub image_pull_secrets: Vec<String>,
     /// What clients meet.
     pub clients: Clients,
+    /// The owner's functions; `None`: the gateways do it all by themselves.
+    pub functions: Option<Functions>,
     /// How other programs speak to them.
     pub push: Push,
     /// What the replicas share.

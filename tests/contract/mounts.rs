@@ -21,7 +21,8 @@ fn every_variable_that_the_gateway_reads_is_set_and_no_other_of_that_name() {
         .collect();
     for case in cases() {
         let set: BTreeSet<String> = variables(&case).into_keys().filter(|name| name.starts_with(env::PREFIX)).collect();
-        assert_eq!(set, read, "{}", case.file);
+        let unset = of_functions(&case).into_iter().filter(|it| !it.is_named).map(|it| it.variable.to_owned());
+        assert_eq!(set.union(&unset.collect()).cloned().collect::<BTreeSet<_>>(), read, "{}", case.file);
     }
 }
 
@@ -43,6 +44,11 @@ fn every_file_is_mounted_where_the_variables_say() {
         assert!(placed.contains(&credentials.join(credential)), "{}: {credential} of {placed:?}", case.file);
         let push = PathBuf::from(variables[env::PUSH_DIRECTORY].clone().expect("paths are plain values"));
         assert!(placed.contains(&push.join(files::PUSH_KEYS)), "{}: push keys of {placed:?}", case.file);
+        for OfFunctions { variable, file, is_named, .. } in of_functions(&case) {
+            let told = variables.get(variable).cloned().flatten().map(|directory| PathBuf::from(directory).join(file));
+            assert_eq!(told.is_some(), is_named, "{}: {variable}", case.file);
+            assert!(told.is_none_or(|told| placed.contains(&told)), "{}: {file} of {placed:?}", case.file);
+        }
     }
 }
 
@@ -56,6 +62,9 @@ fn without_variables_the_gateway_looks_in_the_same_places() {
         assert_eq!(told(env::HOT_FILE), Some(defaults.hot_file.clone()));
         assert_eq!(told(env::REDIS_DIRECTORY), Some(defaults.redis_directory.clone()));
         assert_eq!(told(env::PUSH_DIRECTORY), Some(defaults.push_directory.clone()));
+        for OfFunctions { variable, default, is_named, .. } in of_functions(&case) {
+            assert_eq!(variables.get(variable).cloned().flatten().map(PathBuf::from), is_named.then_some(default));
+        }
     }
 }
 
@@ -115,6 +124,34 @@ fn selectors_choose_the_pods_of_the_template_and_only_pods_of_this_room() {
     }
 }
 
+/// What functions are called with, which is there only where the room names it.
+struct OfFunctions {
+    variable: &'static str,
+    file: &'static str,
+    /// Where the gateway looks by itself.
+    default: PathBuf,
+    is_named: bool,
+}
+
+fn of_functions(case: &Case) -> [OfFunctions; 2] {
+    let defaults = Arguments::parse_from(["chatroom-gateway"]);
+    let functions = case.room.functions.as_ref();
+    [
+        OfFunctions {
+            variable: env::SIGNING_DIRECTORY,
+            file: files::SIGNING_KEYS,
+            default: defaults.signing_directory,
+            is_named: functions.is_some_and(|it| it.signing_secret.is_some()),
+        },
+        OfFunctions {
+            variable: env::CA_DIRECTORY,
+            file: files::CA_FILE,
+            default: defaults.ca_directory,
+            is_named: functions.is_some_and(|it| it.roots.is_some()),
+        },
+    ]
+}
+
 fn pod(case: &Case) -> &PodSpec {
     let spec = case.resources.deployment.spec.as_ref().expect("a Deployment has a spec");
     spec.template.spec.as_ref().expect("a template has a spec")
@@ -158,6 +195,7 @@ fn files_of(case: &Case, volume: &Volume) -> Vec<String> {
         assert_eq!(secret.optional, Some(true), "{}: a missing Secret must not keep a pod from starting", case.file);
         let made = match volume.name.as_str() {
             names::pod::PUSH_VOLUME => case.resources.push_secret.as_ref(),
+            names::pod::SIGNING_VOLUME | names::pod::CA_VOLUME => None,
             _ => case.resources.redis.as_ref().map(|redis| &redis.secret),
         };
         if let Some(made) = made {

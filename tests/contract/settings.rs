@@ -36,6 +36,7 @@ fn the_gateway_understands_every_cold_setting_of_every_room() {
         assert_eq!(cold.broadcast.exclude_sender, case.room.clients.exclude_sender, "{}", case.file);
         assert_eq!(cold.web_client, case.room.clients.web_client, "{}", case.file);
         assert_eq!(cold.drain.timeout_seconds, case.room.drain.timeout_seconds, "{}", case.file);
+        assert_eq!(cold.functions.is_some(), case.room.functions.is_some(), "{}", case.file);
         assert!(matches!(cold.backplane, Backplane::Redis(_)), "{}: in a cluster replicas share a Redis", case.file);
     }
 }

@@ -28,10 +28,21 @@ pub const SLOW_SECONDS: Bounds = Bounds { min: 1, max: 60, default: Some(10) };
 pub const IDLE_TIMEOUT_SECONDS: Bounds = Bounds { min: 5, max: 604_800, default: None };
 /// `spec.limits.maxConnectionAgeSeconds`.
 pub const MAX_CONNECTION_AGE_SECONDS: Bounds = Bounds { min: 10, max: 604_800, default: None };
+/// `spec.functions.register.timeoutSeconds`. Clients that hear nothing give up after 10 s or so.
+pub const REGISTER_TIMEOUT_SECONDS: Bounds = Bounds { min: 1, max: 9, default: Some(3) };
+/// `spec.functions.transport.timeoutSeconds`. The ceiling is that of the clouds' functions.
+pub const TRANSPORT_TIMEOUT_SECONDS: Bounds = Bounds { min: 1, max: 900, default: Some(30) };
+/// `spec.functions.cleanup.timeoutSeconds`.
+pub const CLEANUP_TIMEOUT_SECONDS: Bounds = Bounds { min: 1, max: 60, default: Some(10) };
 /// `spec.drain.preStopSeconds`. 10 s is what load balancers commonly need to stop sending.
 pub const PRE_STOP_SECONDS: Bounds = Bounds { min: 0, max: 3600, default: Some(10) };
 /// `spec.drain.timeoutSeconds`.
 pub const DRAIN_TIMEOUT_SECONDS: Bounds = Bounds { min: 1, max: 3600, default: Some(120) };
+
+/// Characters of the URL of a function.
+pub const MAX_URL_LENGTH: usize = 2048;
+/// Characters of what Tencent's events say by the room's own words: `serviceName` and `stage`.
+pub const MAX_EVENT_WORD_LENGTH: usize = 128;
 
 /// Characters of a room's name: with the longest suffix of ours it is still a label of at most 63.
 pub const MAX_NAME_LENGTH: usize = 40;

@@ -158,6 +158,44 @@ conditions! {
         NO_GATEWAYS = "NoGateways" ("Unknown");
     }
 
+    /// Whether the gateways have what functions are called with: signing keys, and certificates of authorities. Only where
+    /// `spec.functions` names such a Secret. It says nothing of the functions themselves: nobody calls them to find out.
+    FUNCTIONS_READY = "FunctionsReady", functions_ready {
+        /// All gateways that answer have what the room names.
+        CONFIGURED = "Configured" ("True");
+        /// The Secret with the signing keys, or its key `keys`, is missing: no function is called. Somebody has to make it.
+        SIGNING_KEYS_NOT_FOUND = "SigningKeysNotFound" ("False");
+        /// A line of the Secret is no signing key, which is `whsec_` and base64. The other lines count; without a good one no
+        /// function is called. Somebody has to put the Secret right.
+        SIGNING_KEYS_REFUSED = "SigningKeysRefused" ("False");
+        /// The Secret with the certificates of authorities, or the key in it, is missing: public authorities alone are trusted.
+        /// Somebody has to make it.
+        ROOTS_NOT_FOUND = "RootsNotFound" ("False");
+        /// What the Secret holds cannot be read as certificates in PEM. Somebody has to put it right.
+        ROOTS_REFUSED = "RootsRefused" ("False");
+        /// There are gateways, and none of them answers the operator.
+        GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");
+        /// There is no gateway that could be asked.
+        NO_GATEWAYS = "NoGateways" ("Unknown");
+    }
+
+    /// Whether the cleanup function is told of ends. Only where the room has one.
+    CLEANUP_HEALTHY = "CleanupHealthy", cleanup_healthy {
+        /// No end was given up, and none waits because the last call failed.
+        DELIVERING = "Delivering" ("True");
+        /// Gateways have started and not looked for ends yet.
+        STARTING = "Starting" ("Unknown");
+        /// The cleanup function does not take calls; the message says how. Ends wait and are told again, for a day.
+        CLEANUP_FAILING = "CleanupFailing" ("False");
+        /// Ends were given up after a day of tries: the function was never told of them. Somebody has to bring them back, or to
+        /// clean up in another way; the message names the command.
+        DEAD_EVENTS = "DeadEvents" ("False");
+        /// There are gateways, and none of them answers the operator.
+        GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");
+        /// There is no gateway that could be asked.
+        NO_GATEWAYS = "NoGateways" ("Unknown");
+    }
+
     /// Every gateway runs the current hot settings: `limits`, `allowedOrigins`, `logging.filter`. False while a change of them is
     /// on its way, which takes about 90 s and restarts nothing.
     SETTINGS_CURRENT = "SettingsCurrent", settings_current {

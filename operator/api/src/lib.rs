@@ -16,6 +16,7 @@
 mod bounds;
 mod clients;
 pub mod condition;
+mod functions;
 mod overrides;
 mod pod;
 mod push;
@@ -27,6 +28,10 @@ mod status;
 
 pub use bounds::*;
 pub use clients::{Broadcast, Limits};
+pub use functions::{
+    CaSecretReference, CleanupFunction, Functions, RegisterFailure, RegisterFunction, TencentEvents, TransportAction,
+    TransportFailure, TransportFunction,
+};
 pub use overrides::Overrides;
 pub use pod::{Image, LocalSecretReference, LogFormat, Logging, Pod, PullPolicy, Resources};
 pub use push::{Dialect, Push};

@@ -20,7 +20,8 @@ pub struct Push {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
         .message("secretName must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
     pub secret_name: Option<String>,
-    /// The clouds whose push requests are understood, at most 8. Absent: `Tencent`. Empty: none. A change rolls the gateways.
+    /// The clouds whose push requests are understood, at most 8. Absent: the one of `functions.dialect`, and `Tencent` without
+    /// functions. Empty: none. A change rolls the gateways.
     ///
     /// The plain API, with the key in `Authorization: Bearer`, is always there.
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -32,6 +33,6 @@ pub struct Push {
 /// A cloud whose words the gateways speak with other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Dialect {
-    /// The push-back of Tencent API Gateway: a JSON object sent to a URL that ends with the key.
+    /// Tencent API Gateway: its events as JSON, and its push-back, a JSON object sent to a URL that ends with the key.
     Tencent,
 }

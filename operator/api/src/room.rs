@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::{Broadcast, Limits};
+use crate::functions::Functions;
 use crate::overrides::Overrides;
 use crate::pod::{Image, LocalSecretReference, Logging, Pod};
 use crate::push::Push;
@@ -83,6 +84,9 @@ use crate::{PING_INTERVAL_SECONDS, REPLICAS};
     validation = Rule::new("!self.metadata.name.endsWith('-redis') && !self.metadata.name.endsWith('-push') && !self.metadata.name.endsWith('-config')")
         .message("metadata.name must not end with -redis, -push or -config: the objects of another room are called so"),
 )]
+#[x_kube(validation = Rule::new("!(has(self.broadcast) && has(self.functions) && has(self.functions.transport))")
+    .message("with functions.transport the function decides who hears what: leave out broadcast, or functions.transport")
+    .field_path(".broadcast"))]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = crate::schema::tidy)]
 #[schemars(transform = crate::schema::own_blocks_as_a_whole)]
@@ -149,6 +153,12 @@ pub struct ChatRoomSpec {
     /// others. A change rolls the gateways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast: Option<Broadcast>,
+    /// HTTP backends of the room's owner that decide who comes in, get the messages, and hear of ends; each of the three may be
+    /// left out. Absent: the gateways do it all by themselves. A change rolls the gateways.
+    ///
+    /// A function that is slow or dead costs those who wait for it, and nobody else: pushes, pings and other rooms go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions: Option<Functions>,
     /// How other programs speak to the clients: by HTTP requests to `status.pushURL`, with a key out of a Secret. Absent: the
     /// operator makes the Secret, and pushes are understood as Tencent API Gateway took them and in the plain form.
     ///

@@ -55,7 +55,8 @@ pub struct ChatRoomStatus {
     /// `Ready`: as many gateways as wanted take clients, and what the spec says can be carried out; when it cannot, gateways that
     /// run already are left as they are. `Reconciling`: something is still on its way. `Stalled`: it will not get on without
     /// somebody's help. `RedisReady`: what the gateways say about Redis. `PushReady`: the gateways have a
-    /// key and take pushes. `SettingsCurrent`: every gateway runs the current limits, origins and log filter. `Paused`: the annotation `chatroom.dev/reconcile: disabled` keeps the operator away.
+    /// key and take pushes. `FunctionsReady`, where `functions` names a Secret: the gateways have what it holds. `CleanupHealthy`,
+    /// where there is a cleanup function: it is told of ends. `SettingsCurrent`: every gateway runs the current limits, origins and log filter. `Paused`: the annotation `chatroom.dev/reconcile: disabled` keeps the operator away.
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

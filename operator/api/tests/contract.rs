@@ -137,6 +137,9 @@ fn the_numbers_of_the_schema_are_the_bounds() {
         ("spec.limits.maxMessageBytes", chatroom_api::MAX_MESSAGE_BYTES),
         ("spec.limits.maxPendingBytes", chatroom_api::MAX_PENDING_BYTES),
         ("spec.drain.timeoutSeconds", chatroom_api::DRAIN_TIMEOUT_SECONDS),
+        ("spec.functions.register.timeoutSeconds", chatroom_api::REGISTER_TIMEOUT_SECONDS),
+        ("spec.functions.transport.timeoutSeconds", chatroom_api::TRANSPORT_TIMEOUT_SECONDS),
+        ("spec.functions.cleanup.timeoutSeconds", chatroom_api::CLEANUP_TIMEOUT_SECONDS),
     ] {
         assert_eq!(number(path), (f64::from(bounds.min), f64::from(bounds.max)), "{path}");
     }

@@ -8,7 +8,9 @@ use crate::events::Notice;
 use crate::names::{Names, keys};
 use crate::observed::Observed;
 use crate::room::Identity;
-use chatroom_api::condition::{self, push_ready, ready, redis_ready, settings_current};
+use chatroom_api::condition::{
+    self, cleanup_healthy, functions_ready, push_ready, ready, redis_ready, settings_current,
+};
 use chatroom_api::{ChatRoom, ChatRoomStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -147,6 +149,15 @@ fn troubles(status: &ChatRoomStatus) -> BTreeMap<&str, &str> {
         condition::PUSH_READY => {
             [push_ready::KEYS_NOT_FOUND, push_ready::KEYS_REFUSED].contains(&found.reason.as_str())
         }
+        condition::FUNCTIONS_READY => [
+            functions_ready::SIGNING_KEYS_NOT_FOUND,
+            functions_ready::SIGNING_KEYS_REFUSED,
+            functions_ready::ROOTS_NOT_FOUND,
+            functions_ready::ROOTS_REFUSED,
+        ]
+        .contains(&found.reason.as_str()),
+        // A call that failed is made again: that alone needs nobody.
+        condition::CLEANUP_HEALTHY => found.reason == cleanup_healthy::DEAD_EVENTS,
         condition::SETTINGS_CURRENT => found.reason == settings_current::SETTINGS_REFUSED,
         _ => false,
     };

@@ -14,10 +14,14 @@ const WAITING: Duration = Duration::from_secs(20);
 /// When all is well: a safety net under the watches.
 const AT_REST: Duration = Duration::from_secs(300);
 
+/// What somebody is about to put right, although clients may be served meanwhile.
+const LOOKED_AFTER: [&str; 3] = [condition::PUSH_READY, condition::FUNCTIONS_READY, condition::CLEANUP_HEALTHY];
+
 /// How long until the next look at a room with this status. `luck` (0 to 1) spreads rooms that were seen at once.
 #[must_use]
 pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
     let is = |type_| is_true(status, type_);
+    let is_false = |type_| find(status, type_).is_some_and(|found| found.status == Truth::False.as_str());
     let has_reason = |type_, reason: &str| find(status, type_).is_some_and(|condition| condition.reason == reason);
     let pace = if is(condition::STALLED) {
         // A spec that cannot be carried out waits for its next generation, which the watch shows.
@@ -25,7 +29,7 @@ pub fn next_look(status: &ChatRoomStatus, luck: f64) -> Duration {
         if of_the_spec.iter().any(|reason| has_reason(condition::STALLED, reason)) { AT_REST } else { WAITING }
     } else if is(condition::RECONCILING) {
         MOVING
-    } else if find(status, condition::PUSH_READY).is_some_and(|push| push.status == Truth::False.as_str()) {
+    } else if LOOKED_AFTER.iter().any(|type_| is_false(type_)) {
         WAITING
     } else if is(condition::READY) && has_reason(condition::REDIS_READY, condition::redis_ready::CONNECTED) {
         // Not merely True: connections may hold although the password is gone, and a Secret that was made a moment before it
@@ -118,7 +122,13 @@ mod tests {
             seconds(&[("Ready", "False", "Suspended"), SETTLED, ("RedisReady", "Unknown", "NoGateways")], 0.5),
             300
         );
-        assert_eq!(seconds(&[READY, SETTLED, CONNECTED, ("PushReady", "False", "KeysNotFound")], 0.5), 20);
+        for trouble in [
+            ("PushReady", "False", "KeysNotFound"),
+            ("FunctionsReady", "False", "RootsNotFound"),
+            ("CleanupHealthy", "False", "DeadEvents"),
+        ] {
+            assert_eq!(seconds(&[READY, SETTLED, CONNECTED, trouble], 0.5), 20, "{trouble:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What happened this time → the room's status. Pure: the clock is an argument.
 
+mod cleanup;
+mod functions;
 mod gateways;
 mod obstacle;
 mod online;
@@ -13,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use self::gateways::Gateways;
-use crate::conditions::{Judgement, conditions};
+use crate::conditions::{Judgement, conditions, find};
 use crate::decide::Decision;
 use crate::desired::{live, push_secret};
 use crate::names::{Component, Names, keys};
@@ -117,6 +119,8 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
         _ => generation,
     };
     let spoken_of = if *outcome == Outcome::Paused { observed_generation } else { generation };
+    let functions_ready = functions::functions_ready(room, plan, observed);
+    let cleanup_healthy = cleanup::cleanup_healthy(room, plan, observed);
 
     let mut status = ChatRoomStatus {
         observed_generation,
@@ -130,14 +134,18 @@ pub fn report(room: &ChatRoom, outcome: &Outcome, observed: &Observed, now: Time
         conditions: conditions(
             &previous.conditions,
             [
-                (condition::READY, judged.ready, spoken_of),
-                (condition::RECONCILING, judged.reconciling, spoken_of),
-                (condition::STALLED, judged.stalled, spoken_of),
-                (condition::REDIS_READY, redis_ready, spoken_of),
-                (condition::PUSH_READY, push::push_ready(plan, observed), spoken_of),
-                (condition::SETTINGS_CURRENT, settings::settings_current(outcome, observed), spoken_of),
-                (condition::PAUSED, paused(outcome), generation),
-            ],
+                Some((condition::READY, judged.ready, spoken_of)),
+                Some((condition::RECONCILING, judged.reconciling, spoken_of)),
+                Some((condition::STALLED, judged.stalled, spoken_of)),
+                Some((condition::REDIS_READY, redis_ready, spoken_of)),
+                Some((condition::PUSH_READY, push::push_ready(plan, observed), spoken_of)),
+                functions_ready.map(|judgement| (condition::FUNCTIONS_READY, judgement, spoken_of)),
+                cleanup_healthy.map(|judgement| (condition::CLEANUP_HEALTHY, judgement, spoken_of)),
+                Some((condition::SETTINGS_CURRENT, settings::settings_current(outcome, observed), spoken_of)),
+                Some((condition::PAUSED, paused(outcome), generation)),
+            ]
+            .into_iter()
+            .flatten(),
             now,
         ),
         ..previous.clone()
@@ -165,6 +173,12 @@ fn nobody_answers(observed: &Observed, unreachable: &'static str, none: &'static
         Some(message) => Judgement::unknown(unreachable, message),
         None => Judgement::unknown(none, "no gateway runs that could be asked"),
     }
+}
+
+/// Whether the room's status has such a condition. Where it is not known what the gateways were told last, because nothing was
+/// carried out this time, those conditions stay that not every room has.
+fn stood_before(room: &ChatRoom, type_: &str) -> bool {
+    room.status.as_ref().is_some_and(|status| find(status, type_).is_some())
 }
 
 fn paused(outcome: &Outcome) -> Judgement {

@@ -7,8 +7,8 @@ use chatroom_api::{ChatRoom, REPLICAS};
 
 use crate::annotations::Annotations;
 use crate::room::{
-    Clients, DisruptionBudget, Drain, Identity, Image, Logging, Overrides, Pod, Problems, Push, Redis, Rollout, Room,
-    Service, bounded,
+    Clients, DisruptionBudget, Drain, Functions, Identity, Image, Logging, Overrides, Pod, Problems, Push, Redis,
+    Rollout, Room, Service, bounded,
 };
 pub use crate::room::{Defaults, Invalid, Violation};
 
@@ -20,7 +20,9 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
     let replicas = problems.keep(bounded("spec.replicas", Some(spec.replicas), REPLICAS)).map(|_| spec.replicas);
     let image = problems.keep(Image::parse(spec.image.as_ref(), &defaults.gateway_image));
     let clients = problems.keep(Clients::parse(spec));
-    let push = problems.keep(Push::parse(spec.push.as_ref()));
+    let functions = problems.keep(Functions::parse(spec, room.metadata.name.as_deref().unwrap_or_default()));
+    let called = spec.functions.as_ref().map(|functions| functions.dialect);
+    let push = problems.keep(Push::parse(spec.push.as_ref(), called));
     let redis = problems.keep(Redis::parse(spec, &defaults.redis_image));
     let drain = problems.keep(Drain::parse(spec.drain.as_ref()));
     let rollout = problems.keep(Rollout::parse(spec.rollout.as_ref()));
@@ -40,6 +42,7 @@ pub fn validate(room: &ChatRoom, defaults: &Defaults) -> Result<Room, Invalid> {
             image: image?,
             image_pull_secrets,
             clients: clients?,
+            functions: functions?,
             push: push?,
             redis: redis?,
             drain: drain?,

@@ -5,7 +5,7 @@ use chatroom_settings::names::{env, files, ports};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EnvVar, KeyToPath, PodSpec,
-    PodTemplateSpec, Probe, SecretVolumeSource, TopologySpreadConstraint, Volume,
+    PodTemplateSpec, Probe, SecretVolumeSource, TopologySpreadConstraint, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -145,14 +145,46 @@ fn gateway(room: &Room) -> Container {
             failure_threshold: Some(2),
             ..container::http_get("/readyz", pod::INTERNAL_PORT)
         }),
-        volume_mounts: Some(vec![
-            container::mount(pod::HOT_VOLUME, files::HOT_DIRECTORY),
-            container::mount(pod::COLD_VOLUME, files::COLD_DIRECTORY),
-            container::mount(pod::REDIS_VOLUME, files::REDIS_DIRECTORY),
-            container::mount(pod::PUSH_VOLUME, files::PUSH_DIRECTORY),
-        ]),
+        volume_mounts: Some(volume_mounts(room)),
         ..Container::default()
     }
+}
+
+fn volume_mounts(room: &Room) -> Vec<VolumeMount> {
+    let mut mounts = vec![
+        container::mount(pod::HOT_VOLUME, files::HOT_DIRECTORY),
+        container::mount(pod::COLD_VOLUME, files::COLD_DIRECTORY),
+        container::mount(pod::REDIS_VOLUME, files::REDIS_DIRECTORY),
+        container::mount(pod::PUSH_VOLUME, files::PUSH_DIRECTORY),
+    ];
+    mounts.extend(of_functions(room).into_iter().map(|it| container::mount(it.volume, it.directory)));
+    mounts
+}
+
+/// A Secret that the room's functions are called with.
+struct OfFunctions {
+    volume: &'static str,
+    directory: &'static str,
+    variable: &'static str,
+    source: SecretVolumeSource,
+}
+
+/// Only what the room names: the template of a room without functions is what it was before there were any.
+fn of_functions(room: &Room) -> Vec<OfFunctions> {
+    let Some(functions) = &room.functions else { return Vec::new() };
+    let signing = functions.signing_secret.as_ref().map(|secret| OfFunctions {
+        volume: pod::SIGNING_VOLUME,
+        directory: files::SIGNING_DIRECTORY,
+        variable: env::SIGNING_DIRECTORY,
+        source: credential(secret.clone(), files::SIGNING_KEYS, files::SIGNING_KEYS),
+    });
+    let roots = functions.roots.as_ref().map(|roots| OfFunctions {
+        volume: pod::CA_VOLUME,
+        directory: files::CA_DIRECTORY,
+        variable: env::CA_DIRECTORY,
+        source: credential(roots.secret_name.clone(), &roots.secret_key, files::CA_FILE),
+    });
+    signing.into_iter().chain(roots).collect()
 }
 
 fn pull_policy(policy: PullPolicy) -> &'static str {
@@ -175,6 +207,8 @@ fn environment(room: &Room) -> Vec<EnvVar> {
         container::variable(env::REDIS_DIRECTORY, files::REDIS_DIRECTORY.to_owned()),
         container::variable(env::PUSH_DIRECTORY, files::PUSH_DIRECTORY.to_owned()),
     ];
+    variables
+        .extend(of_functions(room).into_iter().map(|it| container::variable(it.variable, it.directory.to_owned())));
     variables.extend(room.pod.env.iter().cloned());
     variables
 }
@@ -185,7 +219,7 @@ fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
         field_ref: Some(container::field_selector(&format!("metadata.annotations['{}']", keys::SETTINGS))),
         ..DownwardAPIVolumeFile::default()
     };
-    vec![
+    let mut volumes = vec![
         // The whole directory: a file that is mounted by itself never changes again.
         Volume {
             name: pod::HOT_VOLUME.to_owned(),
@@ -203,7 +237,13 @@ fn volumes(names: &Names, room: &Room) -> Vec<Volume> {
             ..Volume::default()
         },
         Volume { name: pod::PUSH_VOLUME.to_owned(), secret: Some(push_keys(names, room)), ..Volume::default() },
-    ]
+    ];
+    volumes.extend(of_functions(room).into_iter().map(|it| Volume {
+        name: it.volume.to_owned(),
+        secret: Some(it.source),
+        ..Volume::default()
+    }));
+    volumes
 }
 
 fn redis_credentials(names: &Names, room: &Room) -> SecretVolumeSource {

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex::hex;
 use crate::names::Names;
-use crate::room::{Redis, Room};
+use crate::room::{Functions, Redis, Room};
 
 /// The settings that travel in the pod template. `backplane` is what the replicas share: [`backplane`] in a cluster.
 pub fn cold(room: &Room, backplane: Backplane) -> Cold {
@@ -24,13 +24,51 @@ pub fn cold(room: &Room, backplane: Backplane) -> Cold {
             online_suffix: room.clients.online_suffix.clone(),
         },
         ping_interval_seconds: room.clients.ping_interval_seconds,
-        functions: None,
+        functions: room.functions.as_ref().map(functions),
         push: settings::Push { dialects: room.push.dialects.iter().map(|it| dialect(*it)).collect() },
         backplane,
         drain: settings::Drain { timeout_seconds: room.drain.timeout_seconds },
         log_format: match room.logging.format {
             chatroom_api::LogFormat::Json => settings::LogFormat::Json,
             chatroom_api::LogFormat::Text => settings::LogFormat::Text,
+        },
+    }
+}
+
+fn functions(functions: &Functions) -> settings::Functions {
+    let Functions { dialect: spoken, register, transport, cleanup, signing_secret, roots, tencent } = functions;
+    settings::Functions {
+        dialect: dialect(*spoken),
+        register: register.as_ref().map(|function| settings::RegisterFunction {
+            url: function.url.as_str().to_owned(),
+            timeout_seconds: function.timeout_seconds,
+            on_failure: match function.on_failure {
+                chatroom_api::RegisterFailure::Refuse => settings::RegisterFailure::Refuse,
+                chatroom_api::RegisterFailure::Accept => settings::RegisterFailure::Accept,
+            },
+        }),
+        transport: transport.as_ref().map(|function| settings::TransportFunction {
+            url: function.url.as_str().to_owned(),
+            timeout_seconds: function.timeout_seconds,
+            on_failure: match function.on_failure {
+                chatroom_api::TransportFailure::Close => settings::TransportFailure::Close,
+                chatroom_api::TransportFailure::Ignore => settings::TransportFailure::Ignore,
+            },
+        }),
+        cleanup: cleanup.as_ref().map(|function| settings::CleanupFunction {
+            url: function.url.as_str().to_owned(),
+            timeout_seconds: function.timeout_seconds,
+        }),
+        signed: signing_secret.is_some(),
+        own_roots: roots.is_some(),
+        tencent: settings::TencentEvents {
+            service_name: tencent.service_name.clone(),
+            stage: tencent.stage.clone(),
+            transport_action: match tencent.transport_action {
+                chatroom_api::TransportAction::DataRecv => settings::TransportAction::DataRecv,
+                chatroom_api::TransportAction::DataSend => settings::TransportAction::DataSend,
+            },
+            forward_request: tencent.forward_request,
         },
     }
 }

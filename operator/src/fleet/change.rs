@@ -1,6 +1,6 @@
 //! Which changes on a room's gateways are worth a reconcile.
 
-use crate::observed::GatewayReport;
+use crate::observed::{Ends, GatewayReport};
 use chatroom_settings::RedisState;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub(super) struct NotedAnswer {
     draining: bool,
     isolated: bool,
     redis: RedisState,
+    ends: Option<Ends>,
     missing: Vec<String>,
     refused: Vec<String>,
 }
@@ -39,6 +40,7 @@ impl Noted {
                 draining: status.draining,
                 isolated: status.isolated,
                 redis: status.redis.state,
+                ends: status.cleanup.as_ref().map(Ends::of),
                 missing: status.missing.clone(),
                 refused: status.refused.clone(),
             });
@@ -65,7 +67,7 @@ impl Noted {
 mod tests {
     use super::*;
     use crate::observed::Unreachable;
-    use chatroom_settings::GatewayStatus;
+    use chatroom_settings::{CleanupStatus, GatewayStatus};
 
     fn report(pod: &str, change: impl FnOnce(&mut GatewayStatus)) -> GatewayReport {
         let mut status = GatewayStatus { online: Some(100), ..GatewayStatus::default() };
@@ -96,6 +98,13 @@ mod tests {
         let before = Noted::of(&[report("a", |_| {})]);
         let busier = Noted::of(&[report("a", |status| status.connections = 7_000)]);
         assert_eq!(busier, before);
+        let ends = |waiting, dead| {
+            let cleanup = CleanupStatus { waiting, dead, problem: "no connection".into() };
+            Noted::of(&[report("a", |status| status.cleanup = Some(cleanup))])
+        };
+        assert_eq!(ends(7, 12), ends(8, 13));
+        assert_ne!(ends(7, 12), ends(0, 12));
+        assert_ne!(ends(7, 9), ends(7, 10));
     }
 
     #[test]
@@ -111,6 +120,7 @@ mod tests {
             Noted::of(&[report("a", |status| status.hot_hash = "1".into())]),
             Noted::of(&[report("a", |status| status.settings_problem = "no YAML".into())]),
             Noted::of(&[report("a", |status| status.redis.state = RedisState::Unreachable)]),
+            Noted::of(&[report("a", |status| status.cleanup = Some(CleanupStatus::default()))]),
             Noted::of(&[report("a", |status| status.missing = vec!["redis/password".into()])]),
             Noted::of(&[report("a", |status| status.refused = vec!["redis/password".into()])]),
         ] {

@@ -15,14 +15,15 @@ pub struct Push {
 }
 
 impl Push {
-    pub(crate) fn parse(push: Option<&api::Push>) -> Result<Self, Invalid> {
+    /// `called`: in whose words the room's functions are called, which is how they push unless the room says otherwise.
+    pub(crate) fn parse(push: Option<&api::Push>, called: Option<Dialect>) -> Result<Self, Invalid> {
         let api::Push { secret_name, dialects } = push.cloned().unwrap_or_default();
         let mut problems = Problems::default();
         if secret_name.as_ref().is_some_and(String::is_empty) {
             let message = "must name a Secret; leave it out to get one made";
             problems.keep::<()>(Err(Violation::new("spec.push.secretName", message)));
         }
-        let dialects = dialects.unwrap_or_else(|| vec![Dialect::Tencent]);
+        let dialects = dialects.unwrap_or_else(|| vec![called.unwrap_or(Dialect::Tencent)]);
         if let Some((index, _)) = dialects.iter().enumerate().find(|(index, it)| dialects[..*index].contains(it)) {
             problems.keep::<()>(Err(Violation::new(format!("spec.push.dialects[{index}]"), "stands there already")));
         }

@@ -32,6 +32,7 @@ golden! {
     a_room_with_external_redis: "external-redis.yaml";
     a_room_with_external_redis_and_its_own_prefix: "external-redis-own-prefix.yaml";
     a_room_that_says_everything: "everything.yaml";
+    a_room_with_functions: "functions.yaml";
     a_room_without_pre_stop_and_budget: "no-pre-stop-no-budget.yaml";
     a_room_without_replicas: "no-replicas.yaml";
     a_room_with_an_image_by_digest: "image-by-digest.yaml";
@@ -165,9 +166,57 @@ fn a_push_secret_of_somebody_else_is_shown_to_the_gateways_and_not_made() {
 }
 
 fn push_volume(resources: &Resources) -> Value {
+    secret_volume(resources, "push")
+}
+
+/// The Secret of a volume of the gateways; null: there is no such volume.
+fn secret_volume(resources: &Resources, name: &str) -> Value {
     let pods = pods(resources);
-    let volume = pods.last().unwrap().volumes.iter().flatten().find(|volume| volume.name == "push").unwrap();
-    serde_json::to_value(&volume.secret).unwrap()
+    let volume = pods.last().unwrap().volumes.iter().flatten().find(|volume| volume.name == name);
+    serde_json::to_value(volume.map(|volume| &volume.secret)).unwrap()
+}
+
+fn with_functions(more: &Value) -> Value {
+    let mut functions = json!({"dialect": "Tencent", "cleanup": {"url": "http://chat.default.svc/cleanup"}});
+    functions.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"functions": functions})
+}
+
+#[test]
+fn what_functions_are_called_with_is_shown_to_the_gateways_where_the_room_names_it() {
+    let secrets = |more: &Value| {
+        let resources = resources(&room(with_functions(more)));
+        ["functions-signing", "functions-ca"].map(|volume| secret_volume(&resources, volume))
+    };
+    let secret = |name: &str, key: &str, path: &str| json!({"secretName": name, "items": [{"key": key, "path": path}], "optional": true});
+    assert_eq!(secrets(&json!({})), [Value::Null, Value::Null]);
+    let signing = secret("sign", "keys", "keys");
+    assert_eq!(secrets(&json!({"signingSecretRef": {"name": "sign"}})), [signing, Value::Null]);
+    assert_eq!(secrets(&json!({"caSecretRef": {"name": "corp"}})), [Value::Null, secret("corp", "ca.crt", "ca.crt")]);
+    let named = json!({"caSecretRef": {"name": "corp", "key": "root.pem"}});
+    assert_eq!(secrets(&named), [Value::Null, secret("corp", "root.pem", "ca.crt")]);
+}
+
+#[test]
+fn what_a_room_leaves_out_about_its_functions_is_written_into_the_settings() {
+    let cold = |spec: Value| {
+        let resources = resources(&room(spec));
+        serde_yaml::from_str::<Cold>(annotation(&resources, keys::SETTINGS).unwrap()).unwrap().functions
+    };
+    assert_eq!(cold(json!({})), None);
+    let short = cold(with_functions(&json!({
+        "register": {"url": "http://chat.default.svc/register"}, "transport": {"url": "http://chat.default.svc/transport"},
+    })));
+    let long = cold(with_functions(&json!({
+        "register": {"url": "http://chat.default.svc/register", "timeoutSeconds": 3, "onFailure": "Refuse"},
+        "transport": {"url": "http://chat.default.svc/transport", "timeoutSeconds": 30, "onFailure": "Close"},
+        "cleanup": {"url": "http://chat.default.svc/cleanup", "timeoutSeconds": 10},
+        "tencent": {"serviceName": "lobby", "stage": "release", "transportAction": "DataRecv", "forwardRequest": false},
+    })));
+    assert_eq!(short, long);
+    let secrets = cold(with_functions(&json!({"signingSecretRef": {"name": "a"}, "caSecretRef": {"name": "b"}})));
+    let told = |functions: Option<chatroom_settings::Functions>| functions.map(|it| (it.signed, it.own_roots));
+    assert_eq!((told(short), told(secrets)), (Some((false, false)), Some((true, true))));
 }
 
 #[test]

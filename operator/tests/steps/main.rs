@@ -5,6 +5,7 @@
 mod decide;
 mod desired;
 mod fixtures;
+mod functions;
 mod manifest;
 mod overrides;
 mod report;

@@ -22,7 +22,7 @@ fn plan(room: &ChatRoom, observed: &Observed) -> Plan {
     Plan { names: Names::new(&room.identity), decision: decide(&room, observed), room }
 }
 
-fn applied(room: &ChatRoom, observed: &Observed) -> Outcome {
+pub(crate) fn applied(room: &ChatRoom, observed: &Observed) -> Outcome {
     Outcome::Applied(Applied {
         plan: plan(room, observed),
         deployment: observed.deployment.clone().unwrap(),
@@ -36,7 +36,7 @@ fn failed(room: &ChatRoom, kind: FailureKind) -> Outcome {
 }
 
 /// The status of a settled room with `spec`, after `change`.
-fn after(spec: Value, change: impl FnOnce(&mut Observed)) -> ChatRoomStatus {
+pub(crate) fn after(spec: Value, change: impl FnOnce(&mut Observed)) -> ChatRoomStatus {
     let chat_room = chat_room(spec.clone());
     let mut observed = settled(&room(spec));
     change(&mut observed);

@@ -24,6 +24,25 @@ fn spread(key: &str, value: Value) -> Value {
     json!({"pod": {"topologySpreadConstraints": [constraint]}})
 }
 
+/// Good functions with one thing changed or added.
+fn function(key: &str, value: Value) -> Value {
+    let mut functions = json!({"dialect": "Tencent", "register": {"url": "http://chat.default.svc/"}});
+    functions[key] = value;
+    json!({"functions": functions})
+}
+
+fn register(key: &str, value: Value) -> Value {
+    let mut spec = function("register", json!({"url": "http://chat.default.svc/"}));
+    spec["functions"]["register"][key] = value;
+    spec
+}
+
+fn beside_transport() -> Value {
+    let mut spec = function("transport", json!({"url": "http://chat.default.svc/"}));
+    spec["broadcast"] = json!({});
+    spec
+}
+
 const NODES: &str = "spec.pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0]";
 
 fn affinity(expression: &Value) -> Value {
@@ -43,6 +62,23 @@ fn each_mistake_is_named_with_its_field() {
         (json!({"allowedOrigins": ["https://a.com", "*"]}), "spec.allowedOrigins[1]"),
         (json!({"limits": {"slowSeconds": 0}}), "spec.limits.slowSeconds"),
         (json!({"pingIntervalSeconds": 1}), "spec.pingIntervalSeconds"),
+        (json!({"functions": {"dialect": "Tencent"}}), "spec.functions"),
+        (register("url", json!("ftp://a/")), "spec.functions.register.url"),
+        (register("url", json!("http://169.254.169.254/latest")), "spec.functions.register.url"),
+        (register("timeoutSeconds", json!(10)), "spec.functions.register.timeoutSeconds"),
+        (
+            function("transport", json!({"url": "http://a", "timeoutSeconds": 0})),
+            "spec.functions.transport.timeoutSeconds",
+        ),
+        (
+            function("cleanup", json!({"url": "http://a", "timeoutSeconds": 61})),
+            "spec.functions.cleanup.timeoutSeconds",
+        ),
+        (function("signingSecretRef", json!({"name": ""})), "spec.functions.signingSecretRef.name"),
+        (function("caSecretRef", json!({"name": ""})), "spec.functions.caSecretRef.name"),
+        (function("tencent", json!({"serviceName": ""})), "spec.functions.tencent.serviceName"),
+        (function("tencent", json!({"stage": "a".repeat(129)})), "spec.functions.tencent.stage"),
+        (beside_transport(), "spec.broadcast"),
         (json!({"drain": {"timeoutSeconds": 4000}}), "spec.drain.timeoutSeconds"),
         (json!({"rollout": {"maxSurge": "0%"}}), "spec.rollout"),
         (json!({"rollout": {"maxSurge": "x"}}), "spec.rollout.maxSurge"),
@@ -263,14 +299,16 @@ proptest! {
     }
 
     #[test]
-    fn a_path_an_origin_and_a_prefix_that_the_rules_take_are_taken(
+    fn a_path_an_origin_a_prefix_and_a_url_that_the_rules_take_are_taken(
         path in "/?[a-zA-Z0-9./~%?-]{0,8}",
         origin in "(http|HTTP|app|)(://|:)(\\[::1\\]|[a-zA.-]{0,4})(:[0-9]{1,3}|:443|/|)",
         prefix in "[a-z:]{0,3}\\{?[a-z0-9-]{0,3}\\}?[a-z:]{0,2}",
+        url in "(http|https|HTTP|)(://|:)(a@|)(\\[::1\\]|[a-zA.-]{0,4})(:[1-9]{1,4}|:|)([/?][a-z%'#/?]{0,4}|)",
     ) {
         let spec = json!({
             "path": path, "allowedOrigins": [origin],
             "redis": {"external": {"urlSecretRef": {"name": "r"}, "keyPrefix": prefix}},
+            "functions": {"dialect": "Tencent", "cleanup": {"url": url}},
         });
         let manifest = json!({
             "apiVersion": "chatroom.dev/v1alpha1", "kind": "ChatRoom", "metadata": {"name": "lobby"}, "spec": spec,

@@ -91,7 +91,14 @@ fn gateway(problems: &mut Problems, field: &str, container: &Value) {
     }
     for (mount, place) in items(field, container, "volumeMounts") {
         let path = mount["mountPath"].as_str().unwrap_or_default();
-        let ours = [files::HOT_DIRECTORY, files::COLD_DIRECTORY, files::REDIS_DIRECTORY, files::PUSH_DIRECTORY];
+        let ours = [
+            files::HOT_DIRECTORY,
+            files::COLD_DIRECTORY,
+            files::REDIS_DIRECTORY,
+            files::PUSH_DIRECTORY,
+            files::SIGNING_DIRECTORY,
+            files::CA_DIRECTORY,
+        ];
         if let Some(ours) = ours.into_iter().find(|ours| overlap(path, ours)) {
             let message = format!("would hide {ours}, where the gateway finds its settings: use another path");
             problems.refuse(format!("{place}.mountPath"), message);
