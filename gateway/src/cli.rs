@@ -105,7 +105,7 @@ pub enum Command {
     /// the oldest go first. Works on the room's Redis, so one gateway of the room is as good as
     /// another:
     ///
-    ///     kubectl exec deploy/ROOM -- chatroom-gateway dead replay
+    ///   kubectl exec deploy/ROOM -- chatroom-gateway dead replay
     ///
     /// Exit codes: 0 done, 1 failed (Redis cannot be reached, an ID is not among the dead), 2 bad input.
     #[command(subcommand, verbatim_doc_comment)]
