@@ -1,5 +1,7 @@
-//! The sample functions as a process, behind several gateways: `deploy/samples/functions` with as many clients as it is meant for.
+//! Functions behind several gateways: those of `deploy/samples/functions` as a process, with as many clients as they are meant
+//! for. What breaks has functions of its own ([`crashes`]), which see each call.
 
+mod crashes;
 mod ends;
 
 use std::collections::BTreeSet;
