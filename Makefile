@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down functions try try-functions check chart apiserver test e2e advisories generate images diagnose
+.PHONY: help up down functions try try-functions check chart apiserver test e2e advisories generate images bench diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
@@ -48,6 +48,9 @@ generate: ## writes what is generated: the CRD, its copy in the chart, the refer
 
 images: ## the images of operator, gateway and Redis, into target/images; PROFILE=release for optimised ones
 	@bash deploy/scripts/images.sh
+
+bench: ## how fast a push is, beside the least that it can cost, into docs/benchmarks; ARGS=--short for a look alone
+	@bash deploy/scripts/bench.sh $(ARGS)
 
 diagnose: ## what one would look up after a failure on the cluster, into target/diagnosis
 	@bash deploy/scripts/diagnose.sh target/diagnosis

@@ -375,7 +375,8 @@ impl Drain {
 }
 
 /// A gateway that lost touch with the room may have been declared dead, and then others tell the ends of its connections.
-fn permit(joined: &Joined) -> Permit {
+#[must_use]
+pub fn permit(joined: &Joined) -> Permit {
     let (clock, membership) = (joined.clock.clone(), joined.membership.clone());
     Permit::new(move |id| {
         if membership.borrow().incarnation != id.incarnation() {

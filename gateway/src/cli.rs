@@ -101,10 +101,11 @@ pub struct Arguments {
 pub enum Command {
     /// Ends of connections that the cleanup function could not be told of within a day.
     ///
-    /// A gateway tries to tell an end for a day, then gives it up and keeps it here: about 10,000, the oldest go first. Works
-    /// on the room's Redis, so one gateway of the room is as good as another:
+    /// A gateway tries to tell an end for a day, then gives it up and keeps it here: about 10,000,
+    /// the oldest go first. Works on the room's Redis, so one gateway of the room is as good as
+    /// another:
     ///
-    ///     kubectl exec deploy/ROOM -- chatroom-gateway dead replay
+    ///   kubectl exec deploy/ROOM -- chatroom-gateway dead replay
     ///
     /// Exit codes: 0 done, 1 failed (Redis cannot be reached, an ID is not among the dead), 2 bad input.
     #[command(subcommand, verbatim_doc_comment)]
@@ -118,8 +119,9 @@ pub enum DeadCommand {
     List,
     /// Brings them back: due at once, as if they had never been tried.
     Replay {
-        /// Connection IDs as `dead list` prints them; without one, all.
-        #[arg(value_name = "ID")]
+        /// Connection IDs as `dead list` prints them, behind all flags; without one, all.
+        // An ID may begin with a hyphen.
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
         ids: Vec<ConnectionId>,
     },
 }
@@ -163,6 +165,18 @@ mod tests {
         assert_eq!(arguments.cold_file, PathBuf::from("here.yaml"));
         let wrong = Arguments::try_parse_from(["chatroom-gateway", "dead", "replay", "somebody"]).unwrap_err();
         assert!(wrong.to_string().contains("32 characters"), "{wrong}");
+    }
+
+    #[test]
+    fn an_id_may_begin_as_a_flag_does() {
+        for beginning in ["-", "--", "-h", "-V", "--help"] {
+            let id = format!("{beginning:x<32}");
+            let said = ["chatroom-gateway", "dead", "replay", "--cold-file=here.yaml", &id, &id];
+            let arguments = Arguments::try_parse_from(said).unwrap_or_else(|error| panic!("{id}: {error}"));
+            let ids = vec![id.parse().unwrap(); 2];
+            assert_eq!(arguments.command, Some(Command::Dead(DeadCommand::Replay { ids })));
+            assert_eq!(arguments.cold_file, PathBuf::from("here.yaml"));
+        }
     }
 
     #[test]

@@ -6,12 +6,16 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use chatroom_tests::repository;
 
 /// Every crate of ours and the crates of ours that it may use.
-const EDGES: [(&str, &[&str]); 5] = [
+const EDGES: [(&str, &[&str]); 6] = [
     ("chatroom-api", &[]),
     ("chatroom-settings", &[]),
     ("chatroom-operator", &["chatroom-api", "chatroom-settings"]),
     ("chatroom-gateway", &["chatroom-settings"]),
     ("chatroom-tests", &["chatroom-api", "chatroom-gateway", "chatroom-operator", "chatroom-settings"]),
+    (
+        "chatroom-bench",
+        &["chatroom-api", "chatroom-gateway", "chatroom-operator", "chatroom-settings", "chatroom-tests"],
+    ),
 ];
 
 /// What a crate must not reach, and why.

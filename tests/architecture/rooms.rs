@@ -131,6 +131,10 @@ const RULES: &[Rule] = &[
     Rule { room: "operator/src/room", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/names", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "operator/src/tool", may_not_know: &[CLUSTER] },
+    // the bench: what turns samples into words
+    Rule { room: "tests/bench/src/probe", may_not_know: &[HANDS, HTTP, REDIS] },
+    Rule { room: "tests/bench/src/rounds", may_not_know: &[HANDS, HTTP, REDIS] },
+    Rule { room: "tests/bench/src/report", may_not_know: &[HANDS, HTTP, REDIS] },
     // contracts
     Rule { room: "operator/api/src/lib", may_not_know: &[HANDS, CLUSTER, HTTP] },
     Rule { room: "gateway/settings/src/lib", may_not_know: &[HANDS, HTTP, REDIS] },

@@ -52,6 +52,7 @@ fn of_gateway() -> String {
     metrics.function_breakers_open.get_or_create(&gateway::ByFunction { function }).set(1);
     metrics.function_failures_ignored.get_or_create(&gateway::ByFunction { function }).inc();
     metrics.leases.get_or_create(&gateway::ByResult { result: "ok" }).inc();
+    metrics.cleanups.get_or_create(&gateway::ByResult { result: "delivered" }).inc();
     metrics.settings_info.get_or_create(&gateway::BySettings { hot: "a".into(), cold: "b".into() }).set(1);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String cannot fail");

@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 /// Clients of each gateway.
 const EACH: usize = 3;
 
+/// Clients of a room that is deleted.
+const MANY: usize = 200;
+
 #[tokio::test]
 async fn the_sample_functions_serve_two_gateways_and_hear_of_the_clients_of_one_that_is_killed() {
     in_namespace("functions", async |world| {
@@ -49,6 +52,30 @@ async fn the_sample_functions_serve_two_gateways_and_hear_of_the_clients_of_one_
         until("the functions know that everybody is gone", A_ROLLOUT, async || {
             let (came, went) = (told(world, "comes").await, told(world, "goes").await);
             if came == went { Ok(()) } else { Err(format!("{came:?} came, {went:?} went")) }
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deleted_room_tells_the_functions_of_each_of_its_clients() {
+    in_namespace("functions-deleted", async |world| {
+        apply_the_sample(world).await;
+        world.ready("functions", 2).await;
+        are_there(world).await;
+        let gateways = world.gateways("functions").await;
+        let mut clients = Vec::new();
+        for number in 0..MANY {
+            clients.push(world.connect(&format!("client {number}"), &gateways[number % gateways.len()]).await);
+        }
+        let came = told(world, "comes").await;
+        assert_eq!(came.len(), MANY);
+        // Its Redis goes with it, and is the last to go.
+        world.api::<ChatRoom>().delete("functions", &DeleteParams::default()).await.expect("a room can be deleted");
+        until("the functions know that everybody is gone", A_ROLLOUT, async || {
+            let went = told(world, "goes").await;
+            if came == went { Ok(()) } else { Err(format!("{} came, {} went", came.len(), went.len())) }
         })
         .await;
     })

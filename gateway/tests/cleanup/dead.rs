@@ -25,11 +25,11 @@ fn settings(backplane: &str) -> TempDir {
 /// Exit code, standard output, standard error.
 fn run(directory: &TempDir, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_chatroom-gateway"))
-        .args(arguments)
         .arg("--cold-file")
         .arg(directory.path().join("cold.yaml"))
         .arg("--redis-directory")
         .arg(directory.path())
+        .args(arguments)
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -58,7 +58,7 @@ async fn the_last_gateway_waits_for_a_function_that_is_back_soon() {
     gateway.end(30).await;
     function.called(1).await;
     let back = Instant::now() + Duration::from_secs(12);
-    function.go_on_with(move |_| (Duration::ZERO, if Instant::now() < back { silent() } else { Told::Done }));
+    function.answers(move |_| (Duration::ZERO, if Instant::now() < back { silent() } else { Told::Done }));
     gateway.cleanup.work_off(in_a_minute()).await;
     assert_eq!(gateway.counts().await.waiting, 0);
     assert!(back.elapsed() < Duration::from_secs(10), "{:?}", back.elapsed());

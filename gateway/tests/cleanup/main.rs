@@ -61,7 +61,7 @@ async fn an_end_that_is_refused_is_tried_again_after_growing_waits() {
     }
     let status = gateway.cleanup.status().unwrap();
     assert_eq!((status.waiting, status.problem.as_str()), (1, "it answered 500"));
-    function.go_on_with(|_| (Duration::ZERO, Told::Done));
+    function.answers(|_| (Duration::ZERO, Told::Done));
     gateway.all_told().await;
     assert_eq!(gateway.cleanup.status().unwrap().problem, "");
 }
@@ -101,7 +101,7 @@ async fn an_end_is_given_up_after_a_day_and_comes_back_when_replayed() {
     tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
     assert_eq!(function.calls().len(), calls.len(), "no more of it");
 
-    function.go_on_with(|_| (Duration::ZERO, Told::Done));
+    function.answers(|_| (Duration::ZERO, Told::Done));
     let before = Instant::now();
     gateway.backplane.replay(vec![dead[0].place.clone()]).await.unwrap();
     gateway.all_told().await;
@@ -118,7 +118,7 @@ async fn a_function_that_is_down_is_asked_one_at_a_time_and_hears_everything_whe
     tokio::time::sleep(Duration::from_millis(500)).await;
     let first = function.calls().len();
     assert!(first <= 16, "{first} calls before it was known to be down");
-    function.go_on_with(|_| (Duration::from_millis(200), silent()));
+    function.answers(|_| (Duration::from_millis(200), silent()));
     function.most_at_once();
     tokio::time::sleep(Duration::from_secs(600)).await;
     let probes = function.calls().len() - first;
@@ -127,7 +127,7 @@ async fn a_function_that_is_down_is_asked_one_at_a_time_and_hears_everything_whe
     let probed: BTreeSet<_> = function.told().into_iter().collect();
     assert!(probed.len() > 100, "the oldest first, not always the same");
 
-    function.go_on_with(|_| (Duration::from_millis(50), Told::Done));
+    function.answers(|_| (Duration::from_millis(50), Told::Done));
     let (back, calls) = (Instant::now(), function.calls().len());
     gateway.all_told().await;
     assert!(back.elapsed() < Duration::from_secs(30), "{:?}", back.elapsed());
@@ -143,10 +143,10 @@ async fn what_was_put_off_is_due_when_a_function_is_back() {
     let mut ids = gateway.end(5).await;
     // Put off by five minutes, each of them.
     function.called(25).await;
-    function.go_on_with(|_| (Duration::ZERO, silent()));
+    function.answers(|_| (Duration::ZERO, silent()));
     ids.extend(gateway.end(1).await);
     function.called(26).await;
-    function.go_on_with(|_| (Duration::ZERO, Told::Done));
+    function.answers(|_| (Duration::ZERO, Told::Done));
     let back = Instant::now();
     gateway.all_told().await;
     assert!(back.elapsed() < Duration::from_secs(10), "{:?}", back.elapsed());

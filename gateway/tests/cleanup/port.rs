@@ -53,7 +53,7 @@ impl Function {
         Self::new(move |_| (Duration::ZERO, told.clone()))
     }
 
-    pub(crate) fn go_on_with(&self, script: impl FnMut(usize) -> (Duration, Told) + Send + 'static) {
+    pub(crate) fn answers(&self, script: impl FnMut(usize) -> (Duration, Told) + Send + 'static) {
         *self.0.script.lock().unwrap() = Box::new(script);
     }
 
