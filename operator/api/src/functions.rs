@@ -151,6 +151,8 @@ pub struct CleanupFunction {
     /// Seconds from the beginning of a call to the end of the answer; 1 to 60. Absent: 10.
     ///
     /// A call that takes longer has failed and is made again later; the function may then hear of the same end twice.
+    ///
+    /// When a gateway dies while it tells an end, another one tells it this time and 5 s later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = CLEANUP_TIMEOUT_SECONDS.min, max = CLEANUP_TIMEOUT_SECONDS.max))]
     pub timeout_seconds: Option<i32>,
