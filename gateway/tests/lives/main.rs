@@ -37,7 +37,12 @@ fn check(case: &Case, backplanes: Backplanes, tally: &Mutex<Tally>) -> Result<()
     let outcome = runtime.block_on(play(case, backplanes));
     tally.lock().unwrap().add(&outcome);
     let wrong = judge(case, &outcome);
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    // It may take a while until there is a smaller one.
+    println!("{case:?}\n{wrong:#?}");
+    Err(wrong.join("\n"))
 }
 
 /// Plays random cases, `at_once` of them at a time.
@@ -48,6 +53,7 @@ fn explore(cases: u32, at_once: u32, room: impl Fn() -> Backplanes + Sync) -> Ta
         cases: asked_for.unwrap_or(cases).div_ceil(at_once),
         // Each try takes seconds.
         max_shrink_iters: 30,
+        max_shrink_time: 60_000,
         failure_persistence: None,
         ..Config::default()
     };

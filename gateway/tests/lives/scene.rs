@@ -103,7 +103,8 @@ impl Scene {
     async fn play(&self, server: &FunctionServer, observer: &dyn Backplane) -> Result<(), String> {
         let lives = join_all((0..self.case.lives.len()).map(|life| self.live(server, life)));
         let Ok(clients) = timeout(LONG, lives).await else { return Err("the clients are not done".into()) };
-        if let Some(thaws) = self.known.borrow().thaws {
+        let thaws = self.known.borrow().thaws;
+        if let Some(thaws) = thaws {
             sleep_until(thaws).await;
         }
         drop(clients);
@@ -267,14 +268,15 @@ impl Scene {
             return;
         }
         let time = match kind {
-            Kind::Kill => {
-                self.nodes()[node].kill();
-                Duration::ZERO
-            }
+            Kind::Kill => Duration::ZERO,
             Kind::Freeze => FREEZE,
             Kind::Hiccup => HICCUP,
         };
-        self.nodes()[node].freeze(time);
+        if kind == Kind::Kill {
+            self.nodes()[node].kill();
+        } else {
+            self.nodes()[node].freeze(time);
+        }
         self.known.send_modify(|known| {
             known.struck.insert(node);
             known.thaws = known.thaws.max(Some(Instant::now() + time));
