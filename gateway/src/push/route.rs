@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatroom_settings::Hot;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
@@ -268,6 +268,8 @@ impl Route {
             // It belonged to this gateway under a name that was declared dead.
             Outcome::Gone
         };
+        // The client first: its session was just woken, and to send the answer wakes another thread, which would overtake it.
+        yield_now().await;
         let Some(body) = post::answer(call, outcome) else { return };
         if let Err(error) = self.send(asker, body).await {
             debug!(%error, "the answer to a push could not be sent");
