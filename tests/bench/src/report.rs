@@ -240,7 +240,9 @@ mod tests {
 
     #[test]
     fn without_a_round_there_are_dashes_and_no_numbers() {
-        let text = report(vec![], PUSH).text();
+        let report = report(vec![], PUSH);
+        assert!(report.markdown().contains("No bar could be judged"));
+        let text = report.text();
         assert!(text.lines().nth(1).unwrap().ends_with("-         -        -      ≤ 3  -    0 (0)"), "{text}");
     }
 
