@@ -80,6 +80,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn push(short: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
     let effort = if short { SHORT } else { FULL };
+    if let Some(folder) = write.as_ref().and_then(|file| file.parent()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    }
     let before = machine::load();
     let machine = Machine::look();
     let function = Function::start()?;
