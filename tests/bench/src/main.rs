@@ -13,7 +13,7 @@ mod machine;
 mod report;
 mod rounds;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -28,9 +28,10 @@ use self::rounds::Verdict;
 use self::scenarios::Scenarios;
 use self::stage::Stage;
 
-/// Some minutes on a machine that is busy, one on another.
-const FULL: Effort = Effort { rounds: 31, turns: 20, burst: 20 };
-const SHORT: Effort = Effort { rounds: 9, turns: 8, burst: 20 };
+/// About a minute. Longer rounds rather than more of them: a range grows with each round.
+const FULL: Effort = Effort { rounds: 31, turns: 60, burst: 20 };
+/// Some seconds.
+const SHORT: Effort = Effort { rounds: 11, turns: 20, burst: 20 };
 
 /// Measures the gateways beside the least that the same job can cost.
 ///
@@ -53,7 +54,7 @@ enum Command {
     /// Starts three gateways with `chatroom local`, a Redis of its own and functions of its own, and the programs that are the
     /// floor; ends them again. Prints two tables: the comparisons with their bars, and the p50 of everything that was timed.
     Push {
-        /// Fewer rounds: within a minute. Good for a look while changing something; the ranges are wider.
+        /// Fewer and shorter rounds: some seconds. Good for a look while changing something; the ranges are wider.
         #[arg(long)]
         short: bool,
         /// Writes the tables, the method and the machine to this file, as Markdown. A short run writes nothing.
@@ -79,6 +80,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn push(short: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
     let effort = if short { SHORT } else { FULL };
+    if let Some(folder) = write.as_ref().and_then(|file| file.parent()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    }
     let before = machine::load();
     let machine = Machine::look();
     let function = Function::start()?;
@@ -100,6 +104,9 @@ async fn push(short: bool, write: Option<PathBuf>) -> anyhow::Result<()> {
 }
 
 fn progress(number: usize, of: usize) {
+    if !io::stderr().is_terminal() {
+        return;
+    }
     // Not worth to fail for.
     let _ = write!(io::stderr(), "\rround {number} of {of}{}", if number == of { "\n" } else { "" });
 }

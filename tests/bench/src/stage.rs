@@ -1,6 +1,7 @@
 //! What is measured: a room of three gateways as `chatroom local` runs it, with a Redis of the run's own.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use chatroom_tests::ports;
@@ -16,7 +17,6 @@ use crate::load::function::{Function, REGISTER, TRANSPORT};
 
 /// One holds the clients, another is pushed to in its place, and one more is there as there would be.
 const REPLICAS: &str = "3";
-/// Each takes ports from its block.
 const NAME: &str = "bench";
 
 /// The running room.
@@ -58,6 +58,8 @@ impl Stage {
         for program in [&tool, &programs.join("chatroom-gateway")] {
             ensure!(program.is_file(), "{} is missing: build all programs, as `make bench` does", program.display());
         }
+        let redis = Command::new("redis-server").arg("--version").output();
+        redis.context("redis-server is not on PATH, and the gateways share one")?;
         let directory = TempDir::new()?;
         let manifest = directory.path().join("room.json");
         std::fs::write(&manifest, manifest_for(function))?;
