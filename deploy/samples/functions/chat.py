@@ -21,10 +21,15 @@ import logging
 import os
 import select
 import threading
+import time
 import urllib.parse
 
 # How long one push may take, in seconds. All pushes of a call have to fit into `transport.timeoutSeconds`.
 PUSH_SECONDS = 5
+CONNECT_SECONDS = 2
+# How often a push is tried that surely did not arrive, and after how many seconds without one its connection is left.
+TRIES = 3
+IDLE_SECONDS = 1
 
 # Not print: calls that run at the same time would mix their lines.
 log = logging.getLogger("chat")
@@ -54,9 +59,13 @@ def transport(event, context):
         # it is the way to go: with one push for each, n clients that say a word each make n * n pushes.
         push({**message, "secConnectionID": "*", "exclude": [sender]})
     else:
+        unanswered = 0
         for connection_id in everybody():
-            if connection_id != sender and not push({**message, "secConnectionID": connection_id}):
-                # Nobody answers there: the others would wait for nothing as well.
+            if connection_id == sender or push({**message, "secConnectionID": connection_id}):
+                continue
+            unanswered += 1
+            if unanswered == 2:
+                # One gateway may just have gone. Two: the others would wait for nothing as well.
                 break
     return "send success"
 
@@ -93,16 +102,25 @@ def push(websocket: dict) -> bool:
     """Sends one push; answers whether a gateway took notice. What cannot be delivered is dropped, and said in the log:
     one deaf client is no reason to keep the others waiting, nor to close who spoke, which an exception would do."""
     body = json.dumps({"websocket": websocket}).encode()
-    try:
-        status = post(body)
-        if status == 503:
-            # Surely not delivered, so once more is safe; over a new connection, which may lead to another gateway.
+    for _ in range(TRIES):
+        # Without a connection, and after a 503, it is surely not delivered, so once more is safe; over a new connection,
+        # which may lead to another gateway.
+        try:
+            connection = connected()
+        except OSError:
+            continue
+        try:
+            status = post(connection, body)
+        except (OSError, http.client.HTTPException) as error:
+            # It may have been delivered. In a chat a line that is lost is better than one that comes twice.
             disconnect()
-            status = post(body)
-    except (OSError, http.client.HTTPException) as error:
-        # It may have been delivered. In a chat a line that is lost is better than one that comes twice.
+            log.info(f"a push got no answer: {type(error).__name__}")
+            return False
+        if status != 503:
+            break
         disconnect()
-        log.info(f"a push got no answer: {type(error).__name__}")
+    else:
+        log.info("a push found no gateway that takes it")
         return False
     if status == 410:
         forget(websocket["secConnectionID"])
@@ -115,14 +133,25 @@ def push(websocket: dict) -> bool:
 kept = threading.local()
 
 
-def post(body: bytes) -> int:
-    url = urllib.parse.urlsplit(os.environ["url"])
+def connected() -> http.client.HTTPConnection:
+    """A connection to a gateway. One that was not used for a moment is not used again: a gateway that was killed says no
+    goodbye, and to find out by a push that gets no answer would leave open whether it was delivered."""
     connection = getattr(kept, "connection", None)
-    if connection is None or is_stale(connection):
+    if connection is None or is_stale(connection) or time.monotonic() - kept.used > IDLE_SECONDS:
         disconnect()
+        url = urllib.parse.urlsplit(os.environ["url"])
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        kept.connection = connection = kind(url.netloc, timeout=PUSH_SECONDS)
-    connection.request("POST", url.path, body, {"Content-Type": "application/json"})
+        connection = kind(url.netloc, timeout=CONNECT_SECONDS)
+        connection.connect()
+        connection.sock.settimeout(PUSH_SECONDS)
+        kept.connection = connection
+    kept.used = time.monotonic()
+    return connection
+
+
+def post(connection: http.client.HTTPConnection, body: bytes) -> int:
+    path = urllib.parse.urlsplit(os.environ["url"]).path
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     answer.read()
     return answer.status
@@ -136,6 +165,5 @@ def disconnect() -> None:
 
 
 def is_stale(connection: http.client.HTTPConnection) -> bool:
-    """Whether the gateway has closed it meanwhile: then its end can be read. To find out by a push that fails would
-    leave open whether it was delivered."""
+    """Whether the gateway has closed it meanwhile: then its end can be read."""
     return connection.sock is None or bool(select.select([connection.sock], [], [], 0)[0])

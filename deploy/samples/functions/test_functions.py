@@ -29,7 +29,7 @@ import shim
 
 
 class Gateway(http.server.ThreadingHTTPServer):
-    """Notes what is pushed, and answers with the statuses in `says`, then with 200."""
+    """Notes what is pushed, and answers with the statuses in `says`, then with 200; None: with nothing."""
 
     daemon_threads = True
 
@@ -47,7 +47,11 @@ class Pushed(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.connections.add(self.client_address)
         self.server.pushed.append(json.loads(body)["websocket"])
-        self.send_response(self.server.says.pop(0) if self.server.says else 200)
+        status = self.server.says.pop(0) if self.server.says else 200
+        if status is None:
+            self.close_connection = True
+            return
+        self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -105,6 +109,17 @@ class Functions(unittest.TestCase):
         self.assertTrue(chat.is_stale(kept))
         says("ann", "two")
         self.assertEqual(len(self.gateway.pushed), 4)
+
+    def test_a_connection_that_was_idle_is_not_pushed_to(self):
+        says("ann", "one")
+        chat.kept.used -= 2 * chat.IDLE_SECONDS
+        says("ann", "two")
+        self.assertEqual((len(self.gateway.pushed), len(self.gateway.connections)), (4, 2))
+
+    def test_one_push_without_an_answer_costs_the_others_nothing(self):
+        self.gateway.says = [None]
+        says("ann", "hello")
+        self.assertEqual(len(self.gateway.pushed), 2)
 
     def test_where_nobody_answers_the_call_ends_and_who_spoke_stays(self):
         os.environ["url"] = "http://127.0.0.1:1/push/a-key"
