@@ -3,11 +3,11 @@
 
 CARGO ?= cargo
 
-.PHONY: help up down try check chart apiserver test e2e advisories generate images bench diagnose
+.PHONY: help up down functions try try-functions check chart apiserver test e2e advisories generate images bench diagnose
 .DEFAULT_GOAL := help
 
 help: ## lists these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 up: ## a Kubernetes on this machine with the operator and the sample room; prints where to open it
 	@bash deploy/scripts/up.sh
@@ -15,9 +15,15 @@ up: ## a Kubernetes on this machine with the operator and the sample room; print
 down: ## takes all of that away again
 	@bash deploy/scripts/down.sh
 
+functions: ## the sample room with functions, and the functions, on the cluster of `make up`; NAMESPACE=… where
+	@bash deploy/scripts/functions.sh
+
 try: ## the sample room as processes on this machine, without a cluster; PORT=… when 8080 is taken
 	@$(CARGO) build --locked --package chatroom-operator --package chatroom-gateway --bins
 	@$(CARGO) run --quiet --locked --package chatroom-operator --bin chatroom -- local deploy/samples/lobby.yaml $(if $(PORT),--port $(PORT))
+
+try-functions: ## the sample room with functions, and the functions, as processes on this machine; PORT=…, REPLICAS=…
+	@bash deploy/scripts/try-functions.sh
 
 check: ## format, lints, unit and component tests; no root, no cluster
 	@bash deploy/scripts/check.sh

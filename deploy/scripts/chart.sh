@@ -27,7 +27,8 @@ with_helm() {
   CHATROOM_HELM=$1 cargo test --quiet --locked --workspace --test chart
 }
 
-# scan: what Helm would install with each of the values files, and what the operator would make of sample rooms.
+# scan: what Helm would install with each of the values files, what the operator would make of sample rooms, and the sample
+# functions.
 scan() {
   local scanned=$1 file name
   for file in "$chart"/values.yaml "$chart"/ci/*.yaml; do
@@ -36,7 +37,8 @@ scan() {
     helm template operator $chart --namespace chatroom-system --values "$file" --show-only templates/tests/probe.yaml \
       >"$scanned/test-$name.yaml"
   done
-  for file in deploy/samples/*.yaml tests/contract/rooms/*.yaml; do
+  cp deploy/samples/functions/backend.yaml "$scanned/sample-functions.yaml"
+  for file in deploy/samples/*.yaml deploy/samples/functions/{room,local}.yaml tests/contract/rooms/*.yaml; do
     cargo run --quiet --locked --package chatroom-operator --bin chatroom -- render "$file" >"$scanned/room-$(basename "$file")"
   done
   checkov --directory "$scanned" --framework kubernetes --skip-download --quiet --compact --soft-fail --output json |

@@ -33,6 +33,11 @@ lint actionlint
 lint zizmor --offline --quiet --no-progress --persona=pedantic .github
 lint hadolint deploy/Dockerfile
 
+step "sample functions"
+if has python3; then python3 -B -m unittest discover --buffer deploy/samples/functions
+else skipped "the tests of deploy/samples/functions (python3 is not installed)"
+fi
+
 step "dependencies"
 lint cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 

@@ -2,10 +2,14 @@
 # e2e.sh: the end-to-end tests on a cluster of this machine, which stays up for a look afterwards. Takes up.sh's variables.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. deploy/scripts/cluster.sh
 
 [ "$(uname)" = Linux ] ||
   die "the end-to-end tests are programs of this machine that run in the cluster's network, and that takes Linux"
 deploy/scripts/up.sh
+
+deploy/scripts/images.sh functions-sample
+cluster_load "$images/functions-sample.tar"
 
 step "end to end"
 triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')

@@ -22,6 +22,7 @@ use self::inside::Inside;
 pub use self::tasks::TaskEnded;
 use self::tasks::Tasks;
 use crate::backplane::{self, publisher};
+use crate::cleanup::{self, Cleanup};
 use crate::cli::Arguments;
 use crate::credential::Watched;
 use crate::delivery;
@@ -46,7 +47,10 @@ use crate::telemetry::{self, LogFilter};
 /// After the drain's own time: for clients that were told to close and have not said goodbye yet.
 const GOODBYES: Duration = Duration::from_secs(8);
 /// For the ends of connections that Redis has not taken yet. What is left then, the other gateways sweep.
-const LAST_ENDS: Duration = Duration::from_secs(10);
+const LAST_ENDS: Duration = Duration::from_secs(9);
+/// For telling the cleanup function, beside what the steps before did not need. What is left in Redis then, the other gateways
+/// tell.
+const LAST_CALLS: Duration = Duration::from_secs(6);
 /// For giving the lease up, and for the tasks to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -92,6 +96,7 @@ pub struct Gateway {
     drain_timeout: Duration,
     joined: Joined,
     sessions: Sessions,
+    cleanup: Option<Cleanup>,
     draining: watch::Sender<bool>,
     shutdown: watch::Sender<bool>,
     metrics: Metrics,
@@ -168,6 +173,7 @@ impl Gateway {
             pod_uid: arguments.pod_uid.clone(),
             template: arguments.template_hash.clone(),
             connections,
+            cleanup: cold.functions.as_ref().is_some_and(|functions| functions.cleanup.is_some()),
             timing: membership::Timing::default(),
         };
         let (joined, membership_tasks) = membership::join(&backplane, member, &metrics, &shutdown.subscribe());
@@ -202,8 +208,21 @@ impl Gateway {
         });
 
         let parts = route::Parts { publisher, sessions: sessions.clone(), hot: in_force.hot.clone(), arrivals };
-        let (route, carry) = route::start(backplane, &joined, parts, &metrics, shutdown.subscribe());
+        let (route, carry) = route::start(Arc::clone(&backplane), &joined, parts, &metrics, shutdown.subscribe());
         tasks.adopt("push route", carry);
+
+        let cleanup = functions.tells_cleanup().then(|| {
+            let parts = cleanup::Parts {
+                backplane,
+                callee: Arc::new(functions.clone()),
+                host: Arc::new(joined.clone()),
+                membership: joined.membership.clone(),
+                metrics: metrics.clone(),
+            };
+            let (cleanup, work) = cleanup::start(parts, shutdown.subscribe());
+            tasks.adopt("cleanup", work);
+            cleanup
+        });
 
         let readiness = Readiness::new(joined.membership.clone(), draining.subscribe());
         let inside = Inside {
@@ -212,6 +231,7 @@ impl Gateway {
             sessions: sessions.clone(),
             push_keys: push_keys.clone(),
             functions,
+            cleanup: cleanup.clone(),
             template_hash: arguments.template_hash.clone(),
             hot_hash: in_force.hash,
             settings_problem: in_force.problem,
@@ -263,6 +283,7 @@ impl Gateway {
             drain_timeout,
             joined,
             sessions,
+            cleanup,
             draining,
             shutdown,
             metrics,
@@ -282,6 +303,7 @@ impl Gateway {
         let drain = Drain {
             joined: self.joined.clone(),
             sessions: self.sessions.clone(),
+            cleanup: self.cleanup.clone(),
             draining: self.draining.clone(),
             metrics: self.metrics.clone(),
             timeout: self.drain_timeout,
@@ -307,6 +329,7 @@ impl Gateway {
 struct Drain {
     joined: Joined,
     sessions: Sessions,
+    cleanup: Option<Cleanup>,
     draining: watch::Sender<bool>,
     metrics: Metrics,
     timeout: Duration,
@@ -332,6 +355,12 @@ impl Drain {
         if unwritten > 0 {
             warn!(unwritten, "ends of connections were not written in time");
         }
+        if let Some(cleanup) = &self.cleanup {
+            let untold = cleanup.work_off(begun + self.timeout + GOODBYES + LAST_ENDS + LAST_CALLS).await;
+            if untold > 0 {
+                warn!(untold, "ends of connections were told neither to Redis nor to the cleanup function");
+            }
+        }
     }
 
     /// Last, so that the room's count is right at once.
@@ -346,7 +375,8 @@ impl Drain {
 }
 
 /// A gateway that lost touch with the room may have been declared dead, and then others tell the ends of its connections.
-fn permit(joined: &Joined) -> Permit {
+#[must_use]
+pub fn permit(joined: &Joined) -> Permit {
     let (clock, membership) = (joined.clock.clone(), joined.membership.clone());
     Permit::new(move |id| {
         if membership.borrow().incarnation != id.incarnation() {

@@ -2,6 +2,7 @@
 //! implementations, [`memory`] and [`redis`], and one suite of properties that both have to pass.
 
 pub mod bus;
+pub mod cleanups;
 pub mod envelope;
 pub mod memory;
 pub mod publisher;
@@ -19,6 +20,7 @@ use chatroom_settings::{RedisState, RedisStatus};
 
 use tokio::sync::watch;
 
+use self::cleanups::{Claiming, Claims, Cleanups, Dead, Settled};
 use crate::id::{ConnectionId, Incarnation};
 use crate::message::{Epoch, Message};
 
@@ -30,7 +32,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackplaneError>> 
 /// Object safe on purpose: which implementation it is, is decided once at start.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     /// Makes the connection for commands anew; until a lease was taken over it nothing but [`Backplane::lease`]
-    /// passes. For the lease keeper alone: the connection is driven by the runtime of whoever calls this.
+    /// passes, and what needs none. For the lease keeper alone: the connection is driven by the runtime of whoever calls this.
     fn connect(&self) -> Answer<'_, ()>;
 
     /// Ends when the connection for commands is lost.
@@ -75,6 +77,22 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
 
     /// Sends bytes to another gateway, if the registry knows it. Nothing is kept: who does not listen now never hears it.
     fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer>;
+
+    /// Takes events to tell the cleanup function of, and hides them from the other workers for a while.
+    fn claim(&self, claiming: Claiming) -> Answer<'_, Claims>;
+
+    /// Says what became of claimed events. Answers how many it counted for; see [`Settled::tries`].
+    fn settle(&self, settled: Vec<Settled>) -> Answer<'_, u64>;
+
+    /// Makes up to `at_most` events that were put off due now, none of them claimed. Answers how many there were: with as many
+    /// as asked for there may be more.
+    fn hasten(&self, at_most: usize) -> Answer<'_, u64>;
+
+    /// The events that were given up, oldest first. Like [`Backplane::replay`] it needs no lease.
+    fn dead(&self) -> Answer<'_, Vec<Dead>>;
+
+    /// Makes events that were given up due now, as if they had never been tried. Answers how many were there.
+    fn replay(&self, places: Vec<String>) -> Answer<'_, u64>;
 
     /// Feeds what is published, and what is sent to this gateway, into the queue until its receiver is gone; connects again by
     /// itself. `me` is the gateway's name, which changes when it starts anew.
@@ -193,8 +211,8 @@ pub struct Lease {
     pub online: u64,
     /// Gateways whose connections have to be swept up.
     pub condemned: Vec<Incarnation>,
-    /// Events that wait to be worked off.
-    pub due: u64,
+    /// Ends that the cleanup function has yet to be told of.
+    pub cleanups: Cleanups,
     /// The other gateways that live.
     pub peers: Peers,
     /// Where the order stands.

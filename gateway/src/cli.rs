@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use chatroom_settings::names::{env, files, ports};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+
+use crate::id::ConnectionId;
 
 /// The gateway of a chat room: holds the clients' sockets and fans messages out.
 ///
@@ -13,14 +15,21 @@ use clap::Parser;
 /// seconds. The operator writes both, and `chatroom local` does so on a machine without a cluster; by hand, `chatroom
 /// render ROOM.yaml` shows what they look like.
 ///
+/// `dead list` and `dead replay` run beside it: they look after the ends of connections that the cleanup function could not be
+/// told of.
+///
 /// SIGTERM or SIGINT makes it let its clients go, a few at a time, and end; the same signal again ends it at once.
 ///
 /// Exit codes: 0 done, 1 failed while running, 2 bad input (the file and the field stand on standard error).
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "chatroom-gateway", version, max_term_width = 100)]
 pub struct Arguments {
+    /// Absent: a gateway runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The cold settings: what belongs to this gateway for life.
-    #[arg(long, value_name = "FILE", env = env::COLD_FILE, default_value_os_t = cold_file())]
+    #[arg(long, value_name = "FILE", env = env::COLD_FILE, default_value_os_t = cold_file(), global = true)]
     pub cold_file: PathBuf,
 
     /// The hot settings: what may change under a running gateway.
@@ -29,7 +38,13 @@ pub struct Arguments {
 
     /// Directory of the Redis credentials: `password` for the room's own Redis, `url` for an external one. Read at each
     /// connect, so a rotated credential needs no restart.
-    #[arg(long, value_name = "DIRECTORY", env = env::REDIS_DIRECTORY, default_value = files::REDIS_DIRECTORY)]
+    #[arg(
+        long,
+        value_name = "DIRECTORY",
+        env = env::REDIS_DIRECTORY,
+        default_value = files::REDIS_DIRECTORY,
+        global = true
+    )]
     pub redis_directory: PathBuf,
 
     /// Directory of the push credential: `keys`, one a line. Looked at every five seconds, so a rotated key needs no
@@ -81,6 +96,36 @@ pub struct Arguments {
     pub exit_with_stdin: bool,
 }
 
+/// What else the program does than to be a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Ends of connections that the cleanup function could not be told of within a day.
+    ///
+    /// A gateway tries to tell an end for a day, then gives it up and keeps it here: about 10,000,
+    /// the oldest go first. Works on the room's Redis, so one gateway of the room is as good as
+    /// another:
+    ///
+    ///   kubectl exec deploy/ROOM -- chatroom-gateway dead replay
+    ///
+    /// Exit codes: 0 done, 1 failed (Redis cannot be reached, an ID is not among the dead), 2 bad input.
+    #[command(subcommand, verbatim_doc_comment)]
+    Dead(DeadCommand),
+}
+
+/// What to do with the dead.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum DeadCommand {
+    /// Prints them, oldest first: ID, tries, what is known of the connection, why the last try failed.
+    List,
+    /// Brings them back: due at once, as if they had never been tried.
+    Replay {
+        /// Connection IDs as `dead list` prints them, behind all flags; without one, all.
+        // An ID may begin with a hyphen.
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
+        ids: Vec<ConnectionId>,
+    },
+}
+
 fn cold_file() -> PathBuf {
     PathBuf::from(files::COLD_DIRECTORY).join(files::COLD_FILE)
 }
@@ -111,6 +156,27 @@ mod tests {
         assert_eq!(arguments.ca_directory, PathBuf::from(files::CA_DIRECTORY));
         assert_eq!((arguments.client_port, arguments.internal_port), (ports::CLIENTS, ports::INTERNAL));
         assert_eq!(arguments.push_port, ports::PUSH);
+    }
+
+    #[test]
+    fn the_dead_are_looked_after_with_the_flags_of_the_gateway() {
+        let arguments = Arguments::parse_from(["chatroom-gateway", "dead", "replay", "--cold-file=here.yaml"]);
+        assert_eq!(arguments.command, Some(Command::Dead(DeadCommand::Replay { ids: Vec::new() })));
+        assert_eq!(arguments.cold_file, PathBuf::from("here.yaml"));
+        let wrong = Arguments::try_parse_from(["chatroom-gateway", "dead", "replay", "somebody"]).unwrap_err();
+        assert!(wrong.to_string().contains("32 characters"), "{wrong}");
+    }
+
+    #[test]
+    fn an_id_may_begin_as_a_flag_does() {
+        for beginning in ["-", "--", "-h", "-V", "--help"] {
+            let id = format!("{beginning:x<32}");
+            let said = ["chatroom-gateway", "dead", "replay", "--cold-file=here.yaml", &id, &id];
+            let arguments = Arguments::try_parse_from(said).unwrap_or_else(|error| panic!("{id}: {error}"));
+            let ids = vec![id.parse().unwrap(); 2];
+            assert_eq!(arguments.command, Some(Command::Dead(DeadCommand::Replay { ids })));
+            assert_eq!(arguments.cold_file, PathBuf::from("here.yaml"));
+        }
     }
 
     #[test]

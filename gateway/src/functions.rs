@@ -75,7 +75,7 @@ struct Credentials {
 /// What is patient with functions, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// When a function counts as down.
+    /// When register or transport counts as down.
     pub breaker: breaker::Policy,
     /// How long a message waits until it is tried again; doubled each time.
     pub first_retry: Duration,
@@ -230,17 +230,21 @@ impl Functions {
                 .unwrap_or_else(|| watch::Sender::new(Arc::new(Trust::public())).subscribe()),
             metrics: metrics.clone(),
         };
-        let line = |function, url: &str, timeout_seconds: u32, slots| {
+        let line = |function, url: &str, timeout_seconds: u32, slots, breaker| {
             let timeout = Duration::from_secs(timeout_seconds.into());
-            Ok(Line::new(function, parse(function, url)?, timeout, slots, &patience, means.clone()))
+            Ok(Line::new(function, parse(function, url)?, timeout, slots, breaker, means.clone()))
         };
+        let asked =
+            |function, url: &str, timeout_seconds| line(function, url, timeout_seconds, SLOTS, patience.breaker);
         let settings::Functions { dialect, register, transport, cleanup, signed: _, own_roots: _, tencent } = settings;
         let register = register.as_ref();
-        let register = register.map(|to| Ok((line("register", &to.url, to.timeout_seconds, SLOTS)?, to.on_failure)));
+        let register = register.map(|to| Ok((asked("register", &to.url, to.timeout_seconds)?, to.on_failure)));
         let transport = transport.as_ref();
-        let transport = transport.map(|to| Ok((line("transport", &to.url, to.timeout_seconds, SLOTS)?, to.on_failure)));
+        let transport = transport.map(|to| Ok((asked("transport", &to.url, to.timeout_seconds)?, to.on_failure)));
         let cleanup = cleanup.as_ref();
-        let cleanup = cleanup.map(|to| line("cleanup", &to.url, to.timeout_seconds, CLEANUP_SLOTS));
+        // Who tells of ends finds out by itself whether the function is back, and would only wait longer behind a breaker.
+        let never = breaker::Policy::NEVER;
+        let cleanup = cleanup.map(|to| line("cleanup", &to.url, to.timeout_seconds, CLEANUP_SLOTS, never));
         let words = match dialect {
             Dialect::Tencent => Words::Tencent { events: tencent.clone(), path },
         };
@@ -335,7 +339,8 @@ impl Functions {
         }
     }
 
-    /// Tells the cleanup function, once. Answers within its time-out.
+    /// Tells the cleanup function, once. Answers within its time-out. No breaker stands in between: whoever tells of ends
+    /// tries again by a plan of its own.
     pub async fn cleanup(&self, id: ConnectionId) -> Told {
         let (Some(line), Some(words)) = (&self.0.cleanup, &self.0.words) else { return Told::Done };
         let began = Instant::now();

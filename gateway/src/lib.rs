@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod app;
 pub mod backplane;
+pub mod cleanup;
 pub mod cli;
 pub mod credential;
 pub mod delivery;

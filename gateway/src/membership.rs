@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use self::clock::Watchdog;
 pub use self::clock::{LeaseClock, StoreClock};
 use self::roster::Roster;
+use crate::backplane::cleanups::Cleanups;
 use crate::backplane::seen::Seen;
 use crate::backplane::{Backplane, BackplaneError, Peers, Position};
 use crate::id::Incarnation;
@@ -34,6 +35,8 @@ pub struct Membership {
     pub standing: Standing,
     /// People in the room, as of the last lease.
     pub online: Option<u64>,
+    /// Ends that the cleanup function has yet to be told of, as of the last lease of this incarnation.
+    pub cleanups: Option<Cleanups>,
     /// How it stands with Redis, for `/status`.
     pub redis: RedisStatus,
     /// Credential files that are missing, and that were refused, for `/status`.
@@ -81,13 +84,21 @@ pub struct Settings {
     pub template: String,
     /// Connections a pod may hold; as many ended ones are remembered, and as many ends may wait for Redis.
     pub connections: usize,
+    /// Whether the room has a cleanup function: then it is owed the ends of those who are swept up.
+    pub cleanup: bool,
     /// The defaults are the room's rules; tests are in a hurry.
     pub timing: Timing,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pod_uid: String::new(), template: String::new(), connections: 10_000, timing: Timing::default() }
+        Self {
+            pod_uid: String::new(),
+            template: String::new(),
+            connections: 10_000,
+            cleanup: false,
+            timing: Timing::default(),
+        }
     }
 }
 
@@ -171,6 +182,7 @@ pub fn join(
         incarnation,
         standing: Standing::Joining,
         online: None,
+        cleanups: None,
         redis: RedisStatus::default(),
         missing: Vec::new(),
         refused: Vec::new(),
@@ -195,7 +207,7 @@ pub fn join(
     };
     let watchdog = Watchdog::new(settings.timing.stalled);
     let tick = watchdog.clone().tick(shutdown.clone());
-    let sweep = sweeper::run(Arc::clone(backplane), condemned_now, metrics.clone());
+    let sweep = sweeper::run(Arc::clone(backplane), condemned_now, settings.cleanup, metrics.clone());
     let keeper = keeper::Keeper::new(
         Arc::clone(backplane),
         settings,

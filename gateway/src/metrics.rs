@@ -119,6 +119,12 @@ pub struct Metrics {
     pub swept: Counter,
     /// Ends of connections that wait to be written to Redis.
     pub ends_waiting: Gauge,
+    /// Ends that the cleanup function has yet to be told of, in the whole room, as of the last lease.
+    pub cleanups_waiting: Gauge,
+    /// Ends that were given up, in the whole room, as of the last lease.
+    pub cleanups_dead: Gauge,
+    /// Tries to tell the cleanup function of an end, by what came of them.
+    pub cleanups: Family<ByResult, Counter>,
     /// People in the room, as of the last lease.
     pub online: Gauge,
     /// Whether the gateway is draining.
@@ -199,6 +205,9 @@ impl Metrics {
         registry.register("leases", "Leases asked for, by result", m.leases);
         registry.register("swept", "Connections of dead gateways that this one swept up", m.swept);
         registry.register("ends_waiting", "Ends of connections that wait to be written", m.ends_waiting);
+        registry.register("cleanups_waiting", "Ends that the cleanup function has yet to hear of", m.cleanups_waiting);
+        registry.register("cleanups_dead", "Ends that were given up and can be brought back", m.cleanups_dead);
+        registry.register("cleanups", "Tries to tell the cleanup function of an end, by what came of them", m.cleanups);
         registry.register("online", "People in the room as of the last lease", m.online);
         registry.register("draining", "Whether the gateway is draining", m.draining);
         registry.register("isolated", "Whether the gateway is isolated", m.isolated);

@@ -46,12 +46,16 @@ async fn a_blink_of_the_subscription_leaves_no_hole() {
     let mut connection = server.connection();
     for number in 0..200 {
         if number % 100 == 50 {
-            // All that was said so far was heard: the subscriptions stand, and what follows meets a new blink.
+            // All that was said so far was heard: what follows meets a new blink.
             for gateway in [&speaking, &listening] {
                 gateway.heard.at_least(number + 1).await;
             }
-            let killed: usize = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).query(&mut connection).unwrap();
-            assert!(killed > 0);
+            // What the last blink took may have come out of the repair log, before its subscriptions stood again.
+            let mut kill =
+                || redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).query::<usize>(&mut connection).unwrap();
+            while kill() == 0 {
+                tokio::task::yield_now().await;
+            }
         }
         speaking.say(speaker, &number.to_string()).await;
     }
@@ -414,8 +418,9 @@ async fn a_redis_that_is_away_is_asked_until_it_is_back() {
 
 #[test]
 fn the_listed_rights_are_the_commands_that_are_used() {
-    let sources = ["lease", "publish", "register", "unregister", "sweep", "leave"]
-        .map(|name| std::fs::read_to_string(format!("src/backplane/redis/{name}.lua")).unwrap());
+    let sources =
+        ["lease", "publish", "register", "unregister", "sweep", "leave", "claim", "settle", "hasten", "replay"]
+            .map(|name| std::fs::read_to_string(format!("src/backplane/redis/{name}.lua")).unwrap());
     let rights = include_str!("../src/backplane/redis/acl.txt");
     for source in sources {
         for call in source.split("redis.call('").skip(1) {

@@ -43,6 +43,36 @@ async fn a_bad_room_is_refused_with_words_that_say_what_would_be_right() {
             ("lobby", json!({"rollout": {"maxSurge": 0, "maxUnavailable": 0}}), "no pod could ever be replaced"),
             ("lobby", json!({"podDisruptionBudget": {"maxUnavailable": 0}}), "would block every node drain"),
             ("lobby", json!({"pod": {"labels": {"chatroom.dev/x": "y"}}}), "are set by the operator: use another key"),
+            ("lobby", functions(json!({})), "name at least one function: register, transport or cleanup"),
+            (
+                "lobby",
+                functions(json!({"cleanup": {"url": "chat.default.svc/cleanup"}})),
+                "url is http:// or https://, a host",
+            ),
+            (
+                "lobby",
+                functions(json!({"cleanup": {"url": "http://me:pass@chat.default.svc/"}})),
+                "no user, no password",
+            ),
+            (
+                "lobby",
+                functions(json!({"register": {"url": "http://chat.default.svc/", "timeoutSeconds": 10}})),
+                "should be less than or equal to 9",
+            ),
+            (
+                "lobby",
+                functions(json!({"register": {"url": "http://chat.default.svc/", "onFailure": "Ignore"}})),
+                "supported values: \"Refuse\", \"Accept\"",
+            ),
+            ("lobby", json!({"functions": {"cleanup": {"url": "http://chat.default.svc/"}}}), "spec.functions.dialect"),
+            (
+                "lobby",
+                json!({
+                    "broadcast": {"excludeSender": false},
+                    "functions": {"dialect": "Tencent", "transport": {"url": "http://chat.default.svc/"}},
+                }),
+                "with functions.transport the function decides who hears what: leave out broadcast",
+            ),
             ("lobby", json!({"replicas": 501}), "should be less than or equal to 500"),
             ("lobby", json!({"replcas": 1}), "unknown field \"spec.replcas\""),
         ] {
@@ -86,7 +116,7 @@ async fn kubectl_shows_scales_and_explains_a_room() {
         assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(3), &json!(3)));
         assert!(scale["status"]["selector"].as_str().unwrap().contains("app.kubernetes.io/instance=lobby"), "{scale}");
 
-        for path in ["room", "room.spec", "room.spec.limits", "room.status"] {
+        for path in ["room", "room.spec", "room.spec.limits", "room.spec.functions", "room.status"] {
             let text = world.kubectl(&["explain", path], "").unwrap();
             assert!(!text.contains("<empty>") && text.contains("DESCRIPTION"), "{path}: {text}");
         }
@@ -123,6 +153,11 @@ async fn a_room_that_was_stored_under_looser_rules_can_still_be_worked_with_afte
         patch(json!({"spec": {"path": "/chat"}}), "").expect("it can be set right");
     })
     .await;
+}
+
+fn functions(mut more: Value) -> Value {
+    more["dialect"] = json!("Tencent");
+    json!({"functions": more})
 }
 
 /// The definition that we ship, for another group: what is done to it disturbs no other test.

@@ -64,6 +64,12 @@ fn arms() -> Vec<Value> {
         json!({"redis": {"ephemeral": {}}}),
         json!({"redis": {"ephemeral": {"resources": {"limits": {"memory": "256Mi"}}}}}),
         json!({"redis": {"external": {"urlSecretRef": {"name": "redis", "key": "url"}}}}),
+        json!({"functions": {"dialect": "Tencent", "transport": {"url": "http://chat.default.svc/transport"}}}),
+        json!({"broadcast": {"excludeSender": false}, "functions": {
+            "dialect": "Tencent", "register": {"url": "http://chat.default.svc/register", "onFailure": "Accept"},
+            "cleanup": {"url": "http://chat.default.svc/cleanup", "timeoutSeconds": 20}, "signingSecretRef": {"name": "sign"},
+            "caSecretRef": {"name": "corp", "key": "root.pem"}, "tencent": {"stage": "prod"},
+        }}),
         json!({
             "replicas": 3, "allowedOrigins": ["https://chat.example.com"], "rollout": {"maxSurge": 1, "maxUnavailable": "25%"},
             "redis": {"external": {"urlSecretRef": {"name": "other", "key": "url"}, "keyPrefix": "lobby:{1}:"}},
@@ -121,6 +127,14 @@ fn emptied() -> Vec<(Value, Value)> {
         block("limits", json!({"slowSeconds": 20})),
         block("redis", json!({"ephemeral": {}})),
         inner("redis", "ephemeral", json!({"resources": {"limits": {"memory": "256Mi"}}})),
+        (
+            json!({"functions": {
+                "dialect": "Tencent", "register": {"url": "http://a"}, "cleanup": {"url": "http://a", "timeoutSeconds": 20},
+                "signingSecretRef": {"name": "sign"}, "caSecretRef": {"name": "corp", "key": "root.pem"},
+                "tencent": {"stage": "prod"},
+            }}),
+            json!({"functions": {"dialect": "Tencent", "cleanup": {"url": "http://a"}, "tencent": {}}}),
+        ),
         block("drain", json!({"timeoutSeconds": 60})),
         block("rollout", json!({"maxSurge": 1})),
         block("service", json!({"type": "NodePort"})),

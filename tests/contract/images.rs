@@ -19,7 +19,7 @@ struct Image {
 fn the_dockerfile_builds_the_images_that_are_packed() {
     let built = built(&text("deploy/Dockerfile"));
     assert_eq!(built, packed(&text("deploy/scripts/images.sh"), &text("tests/cluster/cmd/image/main.go")));
-    assert_eq!(built.keys().collect::<Vec<_>>(), ["gateway", "operator", "redis"]);
+    assert_eq!(built.keys().collect::<Vec<_>>(), ["functions-sample", "gateway", "operator", "redis"]);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn built(dockerfile: &str) -> BTreeMap<String, Image> {
         let mut image = Image::default();
         for (instruction, rest) in instructions.lines().filter_map(|line| line.split_once(' ')) {
             match instruction {
-                "ENTRYPOINT" => image.entrypoint = rest.trim_matches(['[', ']', '"']).to_owned(),
+                "ENTRYPOINT" => image.entrypoint = rest.trim_matches(['[', ']', '"']).replace("\", \"", " "),
                 "USER" => image.user = rest.to_owned(),
                 "ENV" => image.path = rest.to_owned(),
                 "COPY" => {
@@ -69,11 +69,13 @@ fn packed(script: &str, packer: &str) -> BTreeMap<String, Image> {
     let joined = script.replace("\\\n", " ");
     let calls = joined.lines().filter_map(|line| line.trim().strip_prefix("pack ")?.split_once(' '));
     let images = calls.map(|(name, arguments)| {
-        let (entrypoint, files) = arguments.split_once(' ').expect("a packed image holds files");
+        // One word, or several in quotes.
+        let end = arguments.strip_prefix('"').map_or(" ", |_| "\" ");
+        let (entrypoint, files) = arguments.split_once(end).expect("a packed image holds files");
         let programs =
             files.split(['"', ' ']).filter_map(|word| word.split_once("ldd=")).map(|(_, path)| path.to_owned());
         let image = Image {
-            entrypoint: entrypoint.to_owned(),
+            entrypoint: entrypoint.trim_matches('"').to_owned(),
             user: user.to_owned(),
             path: path.to_owned(),
             programs: programs.collect(),

@@ -8,6 +8,7 @@ use chatroom_operator::desired::settings;
 use chatroom_operator::names::Names;
 use chatroom_operator::tool::local::Output;
 use chatroom_operator::tool::local::backplane::Shared;
+use chatroom_operator::tool::local::function_secrets::{FunctionSecrets, Roots, SigningKeys};
 use chatroom_operator::tool::local::plan::{Credentials, Plan, Wishes};
 use chatroom_operator::tool::local::push_keys::PushKeys;
 use chatroom_settings::names::files;
@@ -21,9 +22,10 @@ fn the_gateway_takes_every_argument_and_finds_every_file() {
     for case in cases() {
         let plan = plan(&case, &Shared::OwnServer);
         let keys = PushKeys::made_up("key".into());
+        let functions = function_secrets();
         let directory = Path::new("/run-of-a-test");
         let written: Vec<_> = plan
-            .files(&credentials(Some("redis://r/"), &keys))
+            .files(&credentials(Some("redis://r/"), &keys, &functions))
             .into_iter()
             .map(|(path, _)| directory.join(path))
             .collect();
@@ -33,6 +35,8 @@ fn the_gateway_takes_every_argument_and_finds_every_file() {
             assert!(written.contains(&arguments.cold_file) && written.contains(&arguments.hot_file), "{arguments:?}");
             assert!(written.contains(&arguments.redis_directory.join(files::REDIS_URL)), "{arguments:?}");
             assert!(written.contains(&arguments.push_directory.join(files::PUSH_KEYS)), "{arguments:?}");
+            assert!(written.contains(&arguments.signing_directory.join(files::SIGNING_KEYS)), "{arguments:?}");
+            assert!(written.contains(&arguments.ca_directory.join(files::CA_FILE)), "{arguments:?}");
             assert_eq!(arguments.push_port, replica.push.port());
             assert_eq!(arguments.bind, Some(replica.clients.ip()));
             assert_eq!(
@@ -50,11 +54,13 @@ fn the_gateway_understands_the_files() {
     for case in cases() {
         for shared in [Shared::Memory, Shared::OwnServer, Shared::Url("redis://r/".into())] {
             let keys = PushKeys::made_up("key".into());
-            for (path, text) in plan(&case, &shared).files(&credentials(None, &keys)) {
+            let functions = function_secrets();
+            for (path, text) in plan(&case, &shared).files(&credentials(None, &keys, &functions)) {
                 let unknown = match path.file_name().and_then(|name| name.to_str()) {
                     Some(files::COLD_FILE) => parse::<Cold>(&path, &text).map(|parsed| parsed.unknown),
                     Some(files::HOT_FILE) => parse::<Hot>(&path, &text).map(|parsed| parsed.unknown),
-                    Some(files::PUSH_KEYS) => continue,
+                    // Of pushes, and of signatures.
+                    Some(files::PUSH_KEYS | files::CA_FILE) => continue,
                     other => panic!("{other:?} is no file of a gateway"),
                 };
                 assert_eq!(unknown.unwrap_or_else(|error| panic!("{}: {error:?}", case.file)), Vec::<String>::new());
@@ -63,8 +69,21 @@ fn the_gateway_understands_the_files() {
     }
 }
 
-fn credentials<'a>(redis_url: Option<&'a str>, push_keys: &'a PushKeys) -> Credentials<'a> {
-    Credentials { redis_url, push_keys }
+fn credentials<'a>(
+    redis_url: Option<&'a str>,
+    push_keys: &'a PushKeys,
+    functions: &'a FunctionSecrets,
+) -> Credentials<'a> {
+    Credentials { redis_url, push_keys, functions }
+}
+
+fn function_secrets() -> FunctionSecrets {
+    FunctionSecrets {
+        signing_keys: Some(SigningKeys::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("this is a key")),
+        roots: Some(
+            Roots::parse("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----").expect("this looks like roots"),
+        ),
+    }
 }
 
 fn plan(case: &Case, shared: &Shared) -> Plan {

@@ -45,7 +45,14 @@ fn of_gateway() -> String {
     metrics.refusals.get_or_create(&gateway::ByReason { reason: "pod_full" }).inc();
     metrics.publishes.get_or_create(&gateway::ByResult { result: "ok" }).inc();
     metrics.pushes.get_or_create(&gateway::ByPush { dialect: "plain", outcome: "ok" }).inc();
+    let function = "register";
+    metrics.function_calls.get_or_create(&gateway::ByCall { function, result: "ok" }).inc();
+    metrics.function_seconds.0.get_or_create(&gateway::ByFunction { function }).observe(0.01);
+    metrics.function_calls_in_flight.get_or_create(&gateway::ByFunction { function }).set(1);
+    metrics.function_breakers_open.get_or_create(&gateway::ByFunction { function }).set(1);
+    metrics.function_failures_ignored.get_or_create(&gateway::ByFunction { function }).inc();
     metrics.leases.get_or_create(&gateway::ByResult { result: "ok" }).inc();
+    metrics.cleanups.get_or_create(&gateway::ByResult { result: "delivered" }).inc();
     metrics.settings_info.get_or_create(&gateway::BySettings { hot: "a".into(), cold: "b".into() }).set(1);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("writing to a String cannot fail");

@@ -7,6 +7,7 @@
 
 mod asked;
 mod chatting;
+mod functions;
 mod life;
 mod push;
 mod rollout;

@@ -8,6 +8,8 @@ mod one;
 mod push;
 mod several;
 
+mod functions;
+
 // It looks for what is left behind in /proc.
 #[cfg(target_os = "linux")]
 mod ending;

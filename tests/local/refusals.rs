@@ -22,6 +22,12 @@ async fn a_bad_manifest_is_refused_with_the_fields_path() {
         ("spec: {redis: {ephemeral: {}, external: {urlSecretRef: {name: a}}}}", "spec.redis"),
         ("spec: {redis: {external: {}}}", "urlSecretRef"),
         ("spec: {pingIntervalSeconds: 4}", "spec.pingIntervalSeconds"),
+        ("spec: {functions: {register: {url: 'http://a'}}}", "dialect"),
+        ("spec: {functions: {dialect: Tencent, register: {url: a}}}", "spec.functions.register.url"),
+        (
+            "spec: {functions: {dialect: Tencent, cleanup: {url: 'http://169.254.169.254'}}}",
+            "spec.functions.cleanup.url",
+        ),
     ];
     let directory = TempDir::new().unwrap();
     for (spec, expected) in cases {
@@ -81,6 +87,26 @@ async fn a_secret_that_is_not_push_keys_alone_is_refused_and_not_repeated() {
     );
     let said = refused(&["local", text(&manifest)], &["key keys of Secret ours", "16 visible characters"]).await;
     assert!(!said.contains("s3same"), "{said}");
+}
+
+#[tokio::test]
+async fn a_secret_with_which_functions_cannot_be_called_is_refused_and_not_repeated() {
+    let directory = TempDir::new().unwrap();
+    for (reference, key, expected) in [
+        ("signingSecretRef: {name: ours}", "keys", "each `whsec_` and the base64 of 24 to 64 bytes"),
+        ("caSecretRef: {name: ours, key: root.pem}", "root.pem", "certificates of authorities as PEM"),
+    ] {
+        let manifest = write(
+            &directory,
+            &format!(
+                "apiVersion: chatroom.dev/v1alpha1\nkind: ChatRoom\nmetadata: {{name: lobby}}\nspec: {{functions: {{dialect: \
+                 Tencent, register: {{url: 'http://a'}}, {reference}}}}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: \
+                 ours}}\nstringData: {{{key}: s3same}}\n"
+            ),
+        );
+        let said = refused(&["local", text(&manifest)], &[&format!("key {key} of Secret ours"), expected]).await;
+        assert!(!said.contains("s3same"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub mod chat;
 pub mod conversation;
 pub mod crowd;
 pub mod environment;
+pub mod functions;
 pub mod http;
 pub mod ports;
 pub mod process;

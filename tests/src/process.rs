@@ -156,11 +156,26 @@ pub fn send(pid: u32, signal: Signal) {
 /// Whether a process of this id runs; one that ended and is only waited for does not.
 #[must_use]
 pub fn is_running(pid: u32) -> bool {
-    // The state stands behind the last bracket of the name, which may itself hold brackets.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|stat| stat.rsplit(')').next().map(|rest| !rest.trim_start().starts_with(['Z', 'X'])))
-        .unwrap_or(false)
+    state(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// As in `/proc`; absent: there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // It stands behind the last bracket of the name, which may itself hold brackets.
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
+/// Waits until a process that got SIGSTOP stands still.
+///
+/// # Panics
+/// When it does not, or where there is no `/proc`.
+pub async fn has_stopped(pid: u32) {
+    wait::until(&format!("{pid} stands still"), wait::SOON, async || match state(pid) {
+        Some('T') => Ok(()),
+        state => Err(format!("{state:?}")),
+    })
+    .await;
 }
 
 /// The processes that `pid` started and those that these started.

@@ -19,12 +19,25 @@ pub fn is_missing_for(test: &str) -> bool {
     version.is_err()
 }
 
+/// What clients have to say to it.
+pub const PASSWORD: &str = "the-password-of-this-redis";
+
 /// A running `redis-server` from PATH; ended with its guard.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
+    memory: Memory,
     directory: TempDir,
     child: Child,
+}
+
+/// What is left of its data when it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing.
+    Volatile,
+    /// Everything that it has ever acknowledged.
+    Persistent,
 }
 
 impl RedisServer {
@@ -33,9 +46,17 @@ impl RedisServer {
     /// # Panics
     /// When there is no `redis-server` on PATH, or it does not come up.
     pub async fn start(port: u16) -> Self {
+        Self::start_with(port, Memory::Volatile).await
+    }
+
+    /// As [`Self::start`], with a memory of this kind.
+    ///
+    /// # Panics
+    /// When there is no `redis-server` on PATH, or it does not come up.
+    pub async fn start_with(port: u16, memory: Memory) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
-        let child = spawn(port, directory.path());
-        let server = Self { port, directory, child };
+        let child = spawn(port, memory, directory.path());
+        let server = Self { port, memory, directory, child };
         server.answers().await;
         server
     }
@@ -43,10 +64,10 @@ impl RedisServer {
     /// Where clients find it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://:{PASSWORD}@127.0.0.1:{}/", self.port)
     }
 
-    /// Kills it, as a crash would: what it held is gone.
+    /// Kills it, as a crash would: what it held is gone, unless it is [`Memory::Persistent`].
     ///
     /// # Panics
     /// When the system refuses.
@@ -54,12 +75,12 @@ impl RedisServer {
         self.child.kill().await.expect("one's own child can be killed");
     }
 
-    /// Starts it again, empty, on its old port.
+    /// Starts it again on its old port, with what it remembers.
     ///
     /// # Panics
     /// When it does not come up.
     pub async fn start_again(&mut self) {
-        self.child = spawn(self.port, self.directory.path());
+        self.child = spawn(self.port, self.memory, self.directory.path());
         self.answers().await;
     }
 
@@ -82,9 +103,15 @@ impl RedisServer {
     }
 }
 
-fn spawn(port: u16, directory: &Path) -> Child {
+fn spawn(port: u16, memory: Memory, directory: &Path) -> Child {
+    let append_only = match memory {
+        Memory::Volatile => "no",
+        Memory::Persistent => "yes",
+    };
     Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--requirepass", PASSWORD])
+        // Written before it is acknowledged: by default a slow disk may hold that back for two seconds.
+        .args(["--save", "", "--appendonly", append_only, "--appendfsync", "always"])
         .args(["--maxmemory-policy", "noeviction"])
         .current_dir(directory)
         .stdin(Stdio::null())

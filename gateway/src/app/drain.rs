@@ -69,6 +69,7 @@ mod tests {
             incarnation: Incarnation::from_bytes([1; 9]),
             standing: Standing::Leased,
             online: None,
+            cleanups: None,
             redis: RedisStatus::default(),
             missing: Vec::new(),
             refused: Vec::new(),

@@ -7,6 +7,7 @@ use chatroom_settings::names::files;
 use tokio::sync::watch;
 
 use crate::admission::Openness;
+use crate::cleanup::Cleanup;
 use crate::functions::Functions;
 use crate::http::internal;
 use crate::membership::{Membership, Standing};
@@ -22,6 +23,7 @@ pub(super) struct Inside {
     pub(super) sessions: Sessions,
     pub(super) push_keys: watch::Receiver<Arc<Keys>>,
     pub(super) functions: Functions,
+    pub(super) cleanup: Option<Cleanup>,
     pub(super) template_hash: String,
     pub(super) hot_hash: watch::Receiver<String>,
     pub(super) settings_problem: watch::Receiver<String>,
@@ -34,7 +36,7 @@ impl internal::Inside for Inside {
     }
 
     fn status(&self) -> GatewayStatus {
-        let Membership { incarnation, standing, online, redis, mut missing, mut refused, peers: _ } =
+        let Membership { incarnation, standing, online, redis, mut missing, mut refused, peers: _, cleanups: _ } =
             self.membership.borrow().clone();
         let push_keys = || format!("push/{}", files::PUSH_KEYS);
         missing.extend(self.push_keys.borrow().is_missing().then(push_keys));
@@ -55,7 +57,7 @@ impl internal::Inside for Inside {
             draining: self.readiness.is_draining(),
             isolated: standing == Standing::Isolated,
             redis,
-            cleanup: None,
+            cleanup: self.cleanup.as_ref().and_then(Cleanup::status),
             missing,
             refused,
         }

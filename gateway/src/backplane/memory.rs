@@ -1,14 +1,19 @@
 //! A room within one process: one replica in production, several gateways in a test. It follows the rules of the Redis
 //! scripts one by one, so that both pass the same suite and nobody has to know which one is there.
 
+mod cleanups;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chatroom_settings::{RedisState, RedisStatus};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use self::cleanups::Queue;
+use super::cleanups::{Claiming, Claims, Dead, Settled};
 use super::{
     Answer, Backplane, Batch, End, Entry, History, Lease, LeaseAnswer, LeaseRequest, Peers, Position, Post,
     PublishAnswer, PublishRequest, RegisterAnswer, RegisterMode, RoomPosition, SendAnswer, SendRequest, Sweep, bus,
@@ -39,7 +44,7 @@ struct Room {
     gateways: BTreeMap<Incarnation, Gateway>,
     log: VecDeque<Kept>,
     log_bytes: usize,
-    events: BTreeMap<ConnectionId, String>,
+    cleanups: Queue,
     subscribers: Vec<Subscriber>,
     /// Where the room's clock begins.
     began: Instant,
@@ -90,7 +95,7 @@ impl Memory {
             gateways: BTreeMap::new(),
             log: VecDeque::new(),
             log_bytes: 0,
-            events: BTreeMap::new(),
+            cleanups: Queue::default(),
             subscribers: Vec::new(),
             began: Instant::now(),
         })))
@@ -159,7 +164,7 @@ impl Room {
             run: Arc::clone(&self.name),
             online: self.online(),
             condemned: dead.map(|(incarnation, _)| *incarnation).collect(),
-            due: self.events.len() as u64,
+            cleanups: self.cleanups.count(now),
             peers,
             position: self.position(),
             time: self.time(now),
@@ -184,7 +189,7 @@ impl Room {
         RegisterAnswer::Registered
     }
 
-    fn unregister(&mut self, owner: Incarnation, ends: Vec<End>, force: bool) -> u64 {
+    fn unregister(&mut self, owner: Incarnation, ends: Vec<End>, force: bool, now: Instant) -> u64 {
         let mut removed = 0;
         for End { id, event } in ends {
             let there = self.gateways.get_mut(&owner).is_some_and(|gateway| {
@@ -193,13 +198,13 @@ impl Room {
             });
             removed += u64::from(there);
             if let Some(event) = event.filter(|_| there || force) {
-                self.events.entry(id).or_insert(event);
+                self.cleanups.add(id, event, now);
             }
         }
         removed
     }
 
-    fn sweep(&mut self, condemned: Incarnation, at_most: usize, events: bool) -> Sweep {
+    fn sweep(&mut self, condemned: Incarnation, at_most: usize, events: bool, now: Instant) -> Sweep {
         let Some(gateway) = self.gateways.get_mut(&condemned).filter(|gateway| gateway.deadline.is_none()) else {
             return Sweep { swept: 0, left: 0 };
         };
@@ -210,7 +215,7 @@ impl Room {
             for id in some {
                 let details = hash.remove(&id).expect("it was listed under the same lock");
                 if events {
-                    self.events.entry(id).or_insert(details);
+                    self.cleanups.add(id, details, now);
                 }
             }
         }
@@ -323,11 +328,11 @@ impl Backplane for Memory {
     }
 
     fn unregister(&self, owner: Incarnation, ends: Vec<End>, force: bool) -> Answer<'_, u64> {
-        now(self.room().unregister(owner, ends, force))
+        now(self.room().unregister(owner, ends, force, Instant::now()))
     }
 
     fn sweep(&self, condemned: Incarnation, at_most: usize, events: bool) -> Answer<'_, Sweep> {
-        now(self.room().sweep(condemned, at_most, events))
+        now(self.room().sweep(condemned, at_most, events, Instant::now()))
     }
 
     fn publish<'a>(&'a self, request: PublishRequest<'a>) -> Answer<'a, PublishAnswer> {
@@ -350,6 +355,26 @@ impl Backplane for Memory {
 
     fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer> {
         now(self.room().send(request, Instant::now()))
+    }
+
+    fn claim(&self, claiming: Claiming) -> Answer<'_, Claims> {
+        now(self.room().cleanups.claim(claiming, Instant::now()))
+    }
+
+    fn settle(&self, settled: Vec<Settled>) -> Answer<'_, u64> {
+        now(self.room().cleanups.settle(settled, Instant::now()))
+    }
+
+    fn hasten(&self, at_most: usize) -> Answer<'_, u64> {
+        now(self.room().cleanups.hasten(at_most, Instant::now()))
+    }
+
+    fn dead(&self) -> Answer<'_, Vec<Dead>> {
+        now(self.room().cleanups.dead())
+    }
+
+    fn replay(&self, places: Vec<String>) -> Answer<'_, u64> {
+        now(self.room().cleanups.replay(&places, Instant::now()))
     }
 
     fn subscribe(

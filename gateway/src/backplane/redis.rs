@@ -6,6 +6,7 @@
 //! `redis/acl.txt` lists the rights that a user of the room needs, on the room's keys and channels alone.
 
 mod answers;
+mod cleanups;
 mod connect;
 mod link;
 mod scripts;
@@ -27,6 +28,7 @@ use self::connect::Target;
 use self::link::Link;
 use self::scripts::{Call, Script};
 use self::trouble::Refusal;
+use super::cleanups::{Claiming, Claims, Dead, Settled, TOLD};
 use super::{
     Answer, Backplane, BackplaneError, End, Entry, History, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest,
     RegisterAnswer, RegisterMode, RoomPosition, SendAnswer, SendRequest, Sweep, bus, envelope,
@@ -125,8 +127,8 @@ impl Redis {
         [self.keys.key("gateways"), self.keys.key("room"), self.keys.connections(of), self.keys.pending(of)]
     }
 
-    fn cleanups(&self) -> [String; 2] {
-        [self.keys.key("due"), self.keys.key("events")]
+    fn cleanups(&self) -> [String; 3] {
+        ["due", "events", "told"].map(|name| self.keys.key(name))
     }
 }
 
@@ -163,7 +165,8 @@ impl Backplane for Redis {
         Box::pin(async move {
             let LeaseRequest { incarnation, length, born, pod_uid, template, draining, seen } = request;
             let mut call = Call::new(Script::Lease)
-                .keys(["gateways", "room", "history", "due", "events"].map(|name| self.keys.key(name)))
+                .keys(["gateways", "room", "history"].map(|name| self.keys.key(name)))
+                .keys(["due", "claims", "events", "tries", "told", "dead"].map(|name| self.keys.key(name)))
                 .arg(incarnation.as_str())
                 .arg(length.as_millis().to_string())
                 .arg(EXPIRY_SECONDS.to_string())
@@ -174,7 +177,8 @@ impl Backplane for Redis {
                 .arg(template)
                 .arg(flag(draining))
                 .arg(SCHEMA.to_string())
-                .arg(LOG_AGE.as_millis().to_string());
+                .arg(LOG_AGE.as_millis().to_string())
+                .arg(TOLD.as_millis().to_string());
             for place in seen {
                 call = call.arg(&*place.epoch.0).arg(place.seq.to_string());
             }
@@ -207,7 +211,8 @@ impl Backplane for Redis {
                 .keys(self.registry(owner))
                 .keys(self.cleanups())
                 .arg(owner.as_str())
-                .arg(flag(force));
+                .arg(flag(force))
+                .arg(EXPIRY_SECONDS.to_string());
             for End { id, event } in ends {
                 call = call.arg(id.as_str()).arg(event.unwrap_or_default());
             }
@@ -224,7 +229,8 @@ impl Backplane for Redis {
                 .keys([room])
                 .arg(condemned.as_str())
                 .arg(at_most.to_string())
-                .arg(flag(events));
+                .arg(flag(events))
+                .arg(EXPIRY_SECONDS.to_string());
             answers::sweep(self.call(call).await?)
         })
     }
@@ -284,6 +290,26 @@ impl Backplane for Redis {
                 .arg(lease.as_millis().to_string());
             answers::send(self.call(call).await?)
         })
+    }
+
+    fn claim(&self, claiming: Claiming) -> Answer<'_, Claims> {
+        Box::pin(self.claim_events(claiming))
+    }
+
+    fn settle(&self, settled: Vec<Settled>) -> Answer<'_, u64> {
+        Box::pin(self.settle_events(settled))
+    }
+
+    fn hasten(&self, at_most: usize) -> Answer<'_, u64> {
+        Box::pin(self.hasten_events(at_most))
+    }
+
+    fn dead(&self) -> Answer<'_, Vec<Dead>> {
+        Box::pin(self.dead_events())
+    }
+
+    fn replay(&self, places: Vec<String>) -> Answer<'_, u64> {
+        Box::pin(self.replay_events(places))
     }
 
     fn subscribe(

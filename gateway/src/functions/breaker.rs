@@ -20,6 +20,12 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Never opens.
+    pub(super) const NEVER: Self =
+        Self { failures: u32::MAX, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+}
+
 /// What one call showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Showed {
@@ -101,7 +107,7 @@ impl Breaker {
                 Some(Change::Closed)
             }
             (State::Closed { failures }, Showed::Failure) => {
-                let failures = failures + 1;
+                let failures = failures.saturating_add(1);
                 if failures < self.policy.failures {
                     self.state = State::Closed { failures };
                     return None;

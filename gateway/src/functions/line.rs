@@ -9,8 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::Patience;
-use super::breaker::{Admitted, Breaker, Change, Showed};
+use super::breaker::{Admitted, Breaker, Change, Policy, Showed};
 use super::call::{self, Answer, Event, Silence};
 use super::keys::SigningKeys;
 use super::permit::Permission;
@@ -37,7 +36,6 @@ pub(super) struct Line {
     breaker: Mutex<Breaker>,
     means: Means,
     in_flight: Gauge,
-    open: Gauge,
 }
 
 impl Line {
@@ -46,21 +44,19 @@ impl Line {
         uri: Uri,
         timeout: Duration,
         slots: usize,
-        patience: &Patience,
+        breaker: Policy,
         means: Means,
     ) -> Self {
         let label = ByFunction { function: name };
         let in_flight = means.metrics.function_calls_in_flight.get_or_create(&label).clone();
-        let open = means.metrics.function_breakers_open.get_or_create(&label).clone();
         Self {
             name,
             uri,
             timeout,
             slots: Semaphore::new(slots),
-            breaker: Mutex::new(Breaker::new(patience.breaker)),
+            breaker: Mutex::new(Breaker::new(breaker)),
             means,
             in_flight,
-            open,
         }
     }
 
@@ -103,13 +99,17 @@ impl Line {
     fn ended(&self, call: Admitted, showed: Showed, why: &str) {
         let change = self.breaker().end(call, showed, Instant::now().into_std(), rand::random());
         let host = self.uri.host().unwrap_or_default();
+        let show = |open| {
+            let function = ByFunction { function: self.name };
+            self.means.metrics.function_breakers_open.get_or_create(&function).set(open);
+        };
         match change {
             Some(Change::Opened) => {
-                self.open.set(1);
+                show(1);
                 warn!(function = self.name, host, why, "the function is not reached, it is called now and then only");
             }
             Some(Change::Closed) => {
-                self.open.set(0);
+                show(0);
                 info!(function = self.name, host, "the function answers again");
             }
             None => {}

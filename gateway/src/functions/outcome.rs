@@ -54,7 +54,13 @@ pub(super) fn of_cleanup(said: &Result<Answer, Silence>) -> (Told, &'static str)
         Ok(answer) if answer.status == StatusCode::GONE => (Told::Unwanted, "unwanted"),
         Ok(Answer { status, retry_after, .. }) => {
             let why = format!("the cleanup function answered {}", status.as_u16());
-            (Told::Failed { answered: true, retry_after: *retry_after, why }, "bad_status")
+            // So speaks a proxy in front of a function that is down, unless it says when to come back.
+            let by_a_proxy = matches!(
+                *status,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            );
+            let answered = !by_a_proxy || retry_after.is_some();
+            (Told::Failed { answered, retry_after: *retry_after, why }, "bad_status")
         }
         Err(silence) => {
             let why = format!("the cleanup function {}", in_words(silence));

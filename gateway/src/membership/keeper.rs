@@ -190,11 +190,13 @@ impl Keeper {
     }
 
     fn leased(&mut self, sent: Instant, lease: Lease) {
-        let Lease { born, run, online, condemned, due: _, peers, position, time } = lease;
+        let Lease { born, run, online, condemned, cleanups, peers, position, time } = lease;
         self.failures = 0;
         self.count("ok");
         self.metrics.redis_connected.set(1);
         self.metrics.online.set(i64::try_from(online).unwrap_or(i64::MAX));
+        self.metrics.cleanups_waiting.set(i64::try_from(cleanups.waiting).unwrap_or(i64::MAX));
+        self.metrics.cleanups_dead.set(i64::try_from(cleanups.dead).unwrap_or(i64::MAX));
         self.metrics.isolated.set(0);
         if let Some((known_born, known_run)) = &self.known
             && (*known_born != born || *known_run != run)
@@ -220,6 +222,7 @@ impl Keeper {
         let before = self.tell(|membership| {
             membership.standing = Standing::Leased;
             membership.online = Some(online);
+            membership.cleanups = Some(cleanups);
             membership.peers = peers;
             membership.redis = redis;
             membership.missing = missing;
@@ -245,6 +248,7 @@ impl Keeper {
             membership.incarnation = incarnation;
             membership.standing = Standing::Joining;
             membership.online = None;
+            membership.cleanups = None;
             membership.peers = Peers::default();
         });
         self.beat(None);

@@ -15,25 +15,26 @@ const CONNECTIONS: usize = 100;
 /// Between two scripts, so that what is said in the room passes in between.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Sweeps whatever the newest lease found condemned. Every gateway does; they help each other and cannot disturb.
+/// Sweeps whatever the newest lease found condemned. Every gateway does; they help each other and cannot disturb. With
+/// `events` the cleanup function is owed each of them, also those whose registration nobody knows the outcome of.
 pub(super) async fn run(
     backplane: Arc<dyn Backplane>,
     mut condemned: watch::Receiver<Vec<Incarnation>>,
+    events: bool,
     metrics: Metrics,
 ) {
     while condemned.changed().await.is_ok() {
         let list = condemned.borrow_and_update().clone();
         for incarnation in list {
-            sweep(&*backplane, incarnation, &metrics).await;
+            sweep(&*backplane, incarnation, events, &metrics).await;
         }
     }
 }
 
-async fn sweep(backplane: &dyn Backplane, condemned: Incarnation, metrics: &Metrics) {
+async fn sweep(backplane: &dyn Backplane, condemned: Incarnation, events: bool, metrics: &Metrics) {
     let mut total = 0;
     loop {
-        // Nobody wants events of ended connections, so none are written.
-        match backplane.sweep(condemned, CONNECTIONS, false).await {
+        match backplane.sweep(condemned, CONNECTIONS, events).await {
             Ok(step) => {
                 metrics.swept.inc_by(step.swept);
                 total += step.swept;

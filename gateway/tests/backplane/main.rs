@@ -6,6 +6,7 @@
     reason = "in a test a panic is the report, and a line is for its reader"
 )]
 
+mod cleanups;
 mod posts;
 #[path = "../support/mod.rs"]
 mod support;
@@ -21,6 +22,13 @@ use chatroom_gateway::backplane::{
 };
 use chatroom_gateway::id::{ConnectionId, Incarnation};
 use chatroom_gateway::message::{Epoch, Message};
+use cleanups::{
+    a_claimed_event_is_hidden_and_comes_back_when_its_worker_is_gone, a_told_end_that_is_written_again_makes_no_event,
+    an_event_is_written_once, an_event_that_is_put_off_waits_and_can_be_hastened,
+    one_that_is_not_due_can_be_had_early_but_never_a_claimed_one, what_a_late_worker_says_does_not_disturb_the_next,
+    what_is_buried_is_listed_and_comes_back_as_new, what_waits_and_what_is_dead_is_counted,
+    workers_share_the_queue_and_lose_nothing,
+};
 use posts::{
     a_batch_says_how_many_were_there_and_who_is_left_out, a_gateway_that_starts_anew_hears_under_its_new_name,
     a_post_reaches_its_gateway_behind_what_was_published_before, only_the_registry_says_that_a_gateway_is_gone,
@@ -69,6 +77,14 @@ properties![
     peers_are_counted_by_template_and_drain,
     a_pending_connection_does_not_count_and_may_be_gone,
     an_event_is_written_once,
+    a_claimed_event_is_hidden_and_comes_back_when_its_worker_is_gone,
+    an_event_that_is_put_off_waits_and_can_be_hastened,
+    one_that_is_not_due_can_be_had_early_but_never_a_claimed_one,
+    what_a_late_worker_says_does_not_disturb_the_next,
+    what_is_buried_is_listed_and_comes_back_as_new,
+    a_told_end_that_is_written_again_makes_no_event,
+    what_waits_and_what_is_dead_is_counted,
+    workers_share_the_queue_and_lose_nothing,
     the_log_hands_out_what_is_behind_a_number,
     a_batch_says_how_many_were_there_and_who_is_left_out,
     a_post_reaches_its_gateway_behind_what_was_published_before,
@@ -385,27 +401,6 @@ async fn a_pending_connection_does_not_count_and_may_be_gone(backplane: Arc<dyn 
     assert_eq!(backplane.unregister(me, vec![end(goes)], false).await.unwrap(), 1);
     assert_eq!(register(RegisterMode::Confirm, goes).await.unwrap(), RegisterAnswer::Gone);
     assert_eq!(gateway.lease(backplane).await.online, 1);
-}
-
-async fn an_event_is_written_once(backplane: Arc<dyn Backplane>) {
-    let backplane = &*backplane;
-    let mut gateway = Known::new(1);
-    gateway.lease(backplane).await;
-    let me = gateway.incarnation;
-    let [ended, unknown, swept] = [(); 3].map(|()| me.random_connection());
-    register(backplane, ended).await;
-    register(backplane, swept).await;
-    let event = |id| vec![End { id, event: Some("ended".into()) }];
-    backplane.unregister(me, event(ended), false).await.unwrap();
-    backplane.unregister(me, event(ended), true).await.unwrap();
-    backplane.unregister(me, event(unknown), false).await.unwrap();
-    assert_eq!(gateway.lease(backplane).await.due, 1);
-    backplane.unregister(me, event(unknown), true).await.unwrap();
-    assert_eq!(gateway.lease(backplane).await.due, 2);
-    let mut next = Known { pod: gateway.pod, ..Known::new(1) };
-    assert_eq!(next.lease(backplane).await.condemned, [me]);
-    assert_eq!(backplane.sweep(me, 100, true).await.unwrap(), Sweep { swept: 1, left: 0 });
-    assert_eq!(next.lease(backplane).await.due, 3);
 }
 
 async fn the_log_hands_out_what_is_behind_a_number(backplane: Arc<dyn Backplane>) {

@@ -150,6 +150,7 @@ pub(crate) fn member(standing: Standing) -> Membership {
     Membership {
         incarnation: Incarnation::from_bytes([1; 9]),
         standing,
+        cleanups: None,
         online: None,
         redis: RedisStatus::default(),
         missing: Vec::new(),

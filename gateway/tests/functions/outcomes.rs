@@ -225,6 +225,8 @@ async fn cleanup_that_failed_says_why_and_when_to_come_back() {
         (Then::status(500), true, None, "answered 500"),
         (Then::status(404), true, None, "answered 404"),
         (Then::status(301), true, None, "answered 301"),
+        (Then::status(502), false, None, "answered 502"),
+        (Then::status(503), false, None, "answered 503"),
         (Then::Answer(503, "Retry-After: 7\r\n", String::new()), true, Some(7), "answered 503"),
         (Then::Answer(429, "Retry-After: 86400\r\n", String::new()), true, Some(3600), "answered 429"),
         (Then::Die, false, None, "broke the connection off"),

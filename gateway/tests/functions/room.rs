@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chatroom_gateway::functions::breaker::Policy;
-use chatroom_gateway::functions::{Connecting, Functions, Parts, Patience, Watch};
+use chatroom_gateway::functions::{Connecting, Functions, Parts, Patience, Permit, Watch};
 use chatroom_gateway::id::{ConnectionId, Incarnation};
 use chatroom_gateway::message::{Kind, Message};
 use chatroom_gateway::metrics::{ByCall, ByFunction, Metrics};
@@ -23,6 +23,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 pub(crate) struct Room {
     pub(crate) settings: settings::Functions,
     pub(crate) patience: Patience,
+    pub(crate) permit: Permit,
 }
 
 /// Functions that can be called.
@@ -68,7 +69,7 @@ impl Room {
             Policy { failures: 1000, first_wait: Duration::from_millis(50), longest_wait: Duration::from_millis(50) };
         let patience =
             Patience { breaker, first_retry: Duration::from_millis(10), longest_retry: Duration::from_millis(50) };
-        Self { settings, patience }
+        Self { settings, patience, permit: Permit::default() }
     }
 
     /// For as long as a slow machine may need.
@@ -101,6 +102,7 @@ impl Room {
             path: "/chat".into(),
             signing_directory: directory.join("signing"),
             ca_directory: directory.join("ca"),
+            permit: self.permit,
             patience: self.patience,
             metrics: metrics.clone(),
         };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use chatroom_gateway::functions::{BadUrl, Functions, Parts, Patience, Registered, Told};
+use chatroom_gateway::functions::{BadUrl, Functions, Parts, Patience, Permit, Registered, Told};
 use chatroom_gateway::message::{Kind, Message};
 use chatroom_gateway::metrics::Metrics;
 
@@ -125,6 +125,7 @@ async fn a_url_that_cannot_be_called_is_refused_at_once_and_not_shown() {
             path: "/".into(),
             signing_directory: "/nowhere".into(),
             ca_directory: "/nowhere".into(),
+            permit: Permit::default(),
             patience: Patience::default(),
             metrics: Metrics::default(),
         };

@@ -135,6 +135,7 @@ pub(crate) fn member(standing: Standing) -> Membership {
     Membership {
         incarnation: Incarnation::from_bytes([1; 9]),
         standing,
+        cleanups: None,
         online: Some(1),
         redis: Default::default(),
         missing: Vec::new(),

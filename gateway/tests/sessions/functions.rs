@@ -14,7 +14,7 @@ use chatroom_settings::{
     self as settings, CleanupFunction, Dialect, RegisterFailure, RegisterFunction, TencentEvents, TransportAction,
     TransportFailure, TransportFunction,
 };
-use futures_util::{FutureExt as _, SinkExt as _};
+use futures_util::SinkExt as _;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -145,7 +145,8 @@ async fn an_end_is_told_of_a_client_whom_the_function_may_have_let_in() {
         (Then::Die, NoAnswer::Bad, 1),
         (Then::Hang, NoAnswer::TimedOut, 1),
     ] {
-        let room = room_at(&FunctionServer::always(then.clone())).await;
+        let server = FunctionServer::always(then.clone());
+        let room = room_at(&server).await;
         assert_eq!(within(room.ask()).await.err(), Some(AdmitError::NoAnswer(why)), "{then:?}");
         assert_eq!(owed(&room).await, ends, "{then:?}");
     }
@@ -172,7 +173,8 @@ async fn an_end_is_told_of_a_client_that_leaves_while_the_function_is_asked() {
 
 #[tokio::test]
 async fn the_function_hears_one_message_at_a_time_and_in_order() {
-    let server = FunctionServer::start(|call| if call.path == "/register" { Then::accept() } else { Then::ok("send success") });
+    let server =
+        FunctionServer::start(|call| if call.path == "/register" { Then::accept() } else { Then::ok("send success") });
     let room = room_at(&server).await;
     let mut client = room.connect().await;
     let other = room.connect().await;
@@ -211,17 +213,15 @@ async fn the_end_of_a_client_does_not_overtake_what_it_said() {
     say(&mut client, "first").await;
     say(&mut client, "second").await;
     server.heard(1).await;
-    room.set_membership(|_| ());
     let id = room.newest();
     // The order to close finds the first in flight, and the second on its way or read ahead.
-    let drained = room.sessions.drain(Duration::ZERO);
-    let mut drained = Box::pin(drained);
-    assert!((&mut drained).now_or_never().is_none());
-    assert_eq!(within(closed(&mut client)).await.0, 1012, "the client need not wait for the function");
-    assert_eq!(room.sessions.send(id, Kind::Text, b"too late"), Sent::Gone);
-    assert_eq!((room.roster.live(), *room.roster.handed_over().borrow()), (1, 0));
-    answer.send_replace(true);
-    within(drained).await;
+    let gone = async {
+        assert_eq!(within(closed(&mut client)).await.0, 1012, "the client need not wait for the function");
+        assert_eq!(room.sessions.send(id, Kind::Text, b"too late"), Sent::Gone);
+        assert_eq!((room.roster.live(), *room.roster.handed_over().borrow()), (1, 0));
+        answer.send_replace(true);
+    };
+    within(async { tokio::join!(room.sessions.drain(Duration::ZERO), gone) }).await;
     assert_eq!(owed(&room).await, 1);
     assert!(server.calls().len() <= 2);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use chatroom_gateway::backplane::bus::{self, BusEvent};
+use chatroom_gateway::backplane::cleanups::{Claiming, Claims, Dead, Settled};
 use chatroom_gateway::backplane::memory::Memory;
 use chatroom_gateway::backplane::{
     Answer, Backplane, BackplaneError, End, Entry, History, LeaseAnswer, LeaseRequest, PublishAnswer, PublishRequest,
@@ -146,6 +147,26 @@ impl Backplane for Faulty {
 
     fn send(&self, request: SendRequest) -> Answer<'_, SendAnswer> {
         self.spoil(move || self.room.send(request))
+    }
+
+    fn claim(&self, claiming: Claiming) -> Answer<'_, Claims> {
+        self.spoil(move || self.room.claim(claiming))
+    }
+
+    fn settle(&self, settled: Vec<Settled>) -> Answer<'_, u64> {
+        self.spoil(move || self.room.settle(settled))
+    }
+
+    fn hasten(&self, at_most: usize) -> Answer<'_, u64> {
+        self.spoil(move || self.room.hasten(at_most))
+    }
+
+    fn dead(&self) -> Answer<'_, Vec<Dead>> {
+        self.spoil(move || self.room.dead())
+    }
+
+    fn replay(&self, places: Vec<String>) -> Answer<'_, u64> {
+        self.spoil(move || self.room.replay(places))
     }
 
     fn subscribe(

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpSocket};
@@ -22,6 +22,16 @@ pub struct Call {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// When it had been read.
+    pub began: Instant,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub at: Instant,
+    /// Whether there was an answer, which was written right after `at`. Otherwise one side closed the connection.
+    pub answered: bool,
 }
 
 impl Call {
@@ -43,6 +53,8 @@ pub enum Then {
     Hang,
     /// This, when the watched value becomes true.
     Wait(watch::Receiver<bool>, Box<Then>),
+    /// This, after so long.
+    After(Duration, Box<Then>),
     /// A status, and then a body of which a byte comes now and then, without end.
     Drip(u16),
     /// A status, and as much of a body as the caller takes.
@@ -80,7 +92,13 @@ pub struct FunctionServer {
 }
 
 #[derive(Clone)]
-struct Notes(Arc<watch::Sender<(Vec<Call>, usize)>>);
+struct Notes(Arc<watch::Sender<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    calls: Vec<(Call, Option<Ended>)>,
+    connections: usize,
+}
 
 impl Drop for FunctionServer {
     fn drop(&mut self) {
@@ -152,17 +170,27 @@ impl FunctionServer {
 
     /// Every request so far, in the order in which they had been read.
     pub fn calls(&self) -> Vec<Call> {
-        self.notes.0.borrow().0.clone()
+        self.journal().into_iter().map(|(call, _)| call).collect()
+    }
+
+    /// As [`Self::calls`], with how each ended if it did.
+    pub fn journal(&self) -> Vec<(Call, Option<Ended>)> {
+        self.notes.0.borrow().calls.clone()
+    }
+
+    /// Waits until the journal is as wanted.
+    pub async fn until(&self, met: impl Fn(&[(Call, Option<Ended>)]) -> bool) {
+        // The sender is part of `self`.
+        let _ = self.notes.0.subscribe().wait_for(|noted| met(&noted.calls)).await;
     }
 
     pub fn connections(&self) -> usize {
-        self.notes.0.borrow().1
+        self.notes.0.borrow().connections
     }
 
     /// Waits until so many requests were read, and hands them out.
     pub async fn heard(&self, calls: usize) -> Vec<Call> {
-        let mut receiver = self.notes.0.subscribe();
-        let heard = tokio::time::timeout(LONG, receiver.wait_for(|(noted, _)| noted.len() >= calls)).await;
+        let heard = tokio::time::timeout(LONG, self.until(|noted| noted.len() >= calls)).await;
         assert!(heard.is_ok(), "{} of {calls} calls within 30 s", self.calls().len());
         self.calls()
     }
@@ -170,14 +198,29 @@ impl FunctionServer {
 
 impl Notes {
     fn new() -> Self {
-        Self(Arc::new(watch::Sender::new((Vec::new(), 0))))
+        Self(Arc::new(watch::Sender::new(Noted::default())))
+    }
+
+    /// Answers with the call's number, counted from 0.
+    fn began(&self, call: Call) -> usize {
+        let mut number = 0;
+        self.0.send_modify(|noted| {
+            number = noted.calls.len();
+            noted.calls.push((call, None));
+        });
+        number
+    }
+
+    /// Once for a call: what is told later does not count.
+    fn ended(&self, call: usize, answered: bool) {
+        self.0.send_modify(|noted| _ = noted.calls[call].1.get_or_insert(Ended { at: Instant::now(), answered }));
     }
 
     fn connection(&self) -> usize {
         let mut number = 0;
-        self.0.send_modify(|(_, connections)| {
-            number = *connections;
-            *connections += 1;
+        self.0.send_modify(|noted| {
+            number = noted.connections;
+            noted.connections += 1;
         });
         number
     }
@@ -203,26 +246,30 @@ async fn talk(
 ) -> io::Result<()> {
     while let Some(call) = read(&mut stream, connection).await? {
         let then = respond(&call);
-        notes.0.send_modify(|(calls, _)| calls.push(call));
-        if !act(&mut stream, then).await? {
+        let call = notes.began(call);
+        let kept = act(&mut stream, then, || notes.ended(call, true)).await;
+        notes.ended(call, false);
+        if !kept? {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Whether the connection is kept.
-async fn act(stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>, then: Then) -> io::Result<bool> {
-    let (then, kept) = match then {
-        Then::Wait(mut until, then) => {
-            let _ = until.wait_for(|over| *over).await;
-            return Box::pin(act(stream, *then)).await;
-        }
-        Then::AnswerAndClose(status, body) => (Then::Answer(status, "", body), false),
-        then => (then, true),
+/// Whether the connection is kept. `answers` is called right before there is an answer.
+async fn act(
+    stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>,
+    then: Then,
+    answers: impl FnOnce(),
+) -> io::Result<bool> {
+    let (then, kept) = match unless_hung_up(stream, then).await? {
+        None => return Ok(false),
+        Some(Then::AnswerAndClose(status, body)) => (Then::Answer(status, "", body), false),
+        Some(then) => (then, true),
     };
     match then {
         Then::Answer(status, headers, body) => {
+            answers();
             let length = body.len();
             let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n{headers}\r\n");
             stream.write_all(head.as_bytes()).await?;
@@ -255,9 +302,34 @@ async fn act(stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>, then: 
             stream.write_all(b"0\r\n\r\n").await?;
             stream.flush().await?;
         }
-        Then::Die | Then::Wait(..) | Then::AnswerAndClose(..) => {}
+        Then::Die | Then::Wait(..) | Then::After(..) | Then::AnswerAndClose(..) => {}
     }
     Ok(false)
+}
+
+/// What is to be done when all that is waited for has come; nothing, if the caller had enough before.
+async fn unless_hung_up(
+    stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>,
+    mut then: Then,
+) -> io::Result<Option<Then>> {
+    loop {
+        let (mut until, time, next) = match then {
+            Then::Wait(until, next) => (Some(until), Duration::MAX, next),
+            Then::After(time, next) => (None, time, next),
+            then => return Ok(Some(then)),
+        };
+        let waited = async {
+            match &mut until {
+                Some(until) => _ = until.wait_for(|over| *over).await,
+                None => tokio::time::sleep(time).await,
+            }
+        };
+        tokio::select! {
+            () = waited => then = *next,
+            // A caller does not send anything before it has its answer.
+            read = stream.fill_buf() => return read.map(|_| None),
+        }
+    }
 }
 
 async fn head_without_end(stream: &mut BufStream<impl AsyncRead + AsyncWrite + Unpin>, status: u16) -> io::Result<()> {
@@ -286,10 +358,17 @@ async fn read(
         let (name, value) = line.split_once(':').unwrap();
         (name.to_ascii_lowercase(), value.trim().to_owned())
     };
-    let mut call =
-        Call { connection, method, path, headers: lines[1..].iter().map(header).collect(), body: Vec::new() };
+    let mut call = Call {
+        connection,
+        method,
+        path,
+        headers: lines[1..].iter().map(header).collect(),
+        body: Vec::new(),
+        began: Instant::now(),
+    };
     let length = call.header("content-length").map_or(0, |length| length.parse().unwrap());
     call.body = vec![0; length];
     stream.read_exact(&mut call.body).await?;
+    call.began = Instant::now();
     Ok(Some(call))
 }

@@ -165,13 +165,14 @@ conditions! {
         CONFIGURED = "Configured" ("True");
         /// The Secret with the signing keys, or its key `keys`, is missing: no function is called. Somebody has to make it.
         SIGNING_KEYS_NOT_FOUND = "SigningKeysNotFound" ("False");
-        /// A line of the Secret is no signing key, which is `whsec_` and base64. The other lines count; without a good one no
+        /// A line of the Secret is no signing key, which is `whsec_` and the base64 of 24 to 64 bytes. The other lines count; without a good one no
         /// function is called. Somebody has to put the Secret right.
         SIGNING_KEYS_REFUSED = "SigningKeysRefused" ("False");
         /// The Secret with the certificates of authorities, or the key in it, is missing: public authorities alone are trusted.
         /// Somebody has to make it.
         ROOTS_NOT_FOUND = "RootsNotFound" ("False");
-        /// What the Secret holds cannot be read as certificates in PEM. Somebody has to put it right.
+        /// What the Secret holds cannot be read as certificates in PEM: the last good ones stay, and without any public authorities
+        /// alone are trusted. Somebody has to put it right.
         ROOTS_REFUSED = "RootsRefused" ("False");
         /// There are gateways, and none of them answers the operator.
         GATEWAYS_UNREACHABLE = "GatewaysUnreachable" ("Unknown");

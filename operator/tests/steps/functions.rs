@@ -69,7 +69,7 @@ fn what_functions_cannot_be_called_without_is_told_with_the_secret_and_says_noth
         (
             refused("signing/keys"),
             "SigningKeysRefused",
-            "a line of Secret sign with the key keys is no signing key, which is whsec_ and base64; the other lines count"
+            "a line of Secret sign with the key keys is no signing key, which is whsec_ and the base64 of 24 to 64 bytes; the other lines count"
                 .to_owned(),
         ),
         (
@@ -80,7 +80,8 @@ fn what_functions_cannot_be_called_without_is_told_with_the_secret_and_says_noth
         (
             refused("ca/ca.crt"),
             "RootsRefused",
-            "what Secret corp with the key root.pem holds cannot be read as certificates in PEM".to_owned(),
+            "what Secret corp with the key root.pem holds cannot be read as certificates in PEM; until it can, they trust public \
+             authorities, and the last good ones if they had any".to_owned(),
         ),
     ];
     for (status, reason, message) in cases {

@@ -1,7 +1,11 @@
 //! Pure: reads what Redis answers. An answer of another shape comes from something that is no Redis of ours.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use redis::{FromRedisValue, Value};
 
+use crate::backplane::cleanups::{Claim, Claims, Cleanups, Dead};
 use crate::backplane::{
     BackplaneError, History, Lease, LeaseAnswer, Peers, Position, PublishAnswer, RegisterAnswer, RoomPosition,
     SendAnswer, Sweep, envelope,
@@ -27,7 +31,7 @@ pub(super) fn lease(answer: Value) -> Result<LeaseAnswer, BackplaneError> {
             let (born, run): (String, String) = (next(&mut rest)?, next(&mut rest)?);
             let online = next(&mut rest)?;
             let condemned: Vec<String> = next(&mut rest)?;
-            let due = next(&mut rest)?;
+            let (due, waiting, dead) = next(&mut rest)?;
             let peers = Peers { same_template_staying: next(&mut rest)?, other_template_staying: next(&mut rest)? };
             let position = Position { epoch: epoch(next(&mut rest)?), seq: next(&mut rest)? };
             let time = next(&mut rest)?;
@@ -38,7 +42,7 @@ pub(super) fn lease(answer: Value) -> Result<LeaseAnswer, BackplaneError> {
                 run: run.into(),
                 online,
                 condemned,
-                due,
+                cleanups: Cleanups { due, waiting, dead },
                 peers,
                 position,
                 time,
@@ -110,6 +114,34 @@ pub(super) fn history(answer: Value, page: usize) -> Result<History, BackplaneEr
         envelope::decode(body.into()).ok()
     };
     Ok(History { batches: entries.into_iter().filter_map(body).collect(), complete })
+}
+
+pub(super) fn claims(answer: Value) -> Result<Claims, BackplaneError> {
+    let (events, next): (Vec<(String, String, u64, u64)>, i64) = read(answer)?;
+    let claim = |(id, details, tries, since): (String, String, u64, u64)| {
+        // Whatever else stands in the queue was not written by a gateway.
+        Some(Claim { id: id.parse().ok()?, details, tries, since_first: Duration::from_millis(since) })
+    };
+    let next = u64::try_from(next).ok().map(Duration::from_millis);
+    Ok(Claims { events: events.into_iter().filter_map(claim).collect(), next })
+}
+
+pub(super) fn dead(answer: Value) -> Result<Vec<Dead>, BackplaneError> {
+    let entries: Vec<(String, HashMap<String, String>)> = read(answer)?;
+    let dead = |(place, mut fields): (String, HashMap<String, String>)| {
+        let mut field = |name: &str| fields.remove(name).unwrap_or_default();
+        let buried: u64 = place.split('-').next()?.parse().ok()?;
+        let first = field("first").parse().unwrap_or(buried);
+        Some(Dead {
+            id: field("id").parse().ok()?,
+            details: field("event"),
+            tries: field("tries").parse().unwrap_or(0),
+            tried_for: Duration::from_millis(buried.saturating_sub(first)),
+            why: field("why"),
+            place,
+        })
+    };
+    Ok(entries.into_iter().filter_map(dead).collect())
 }
 
 fn word_and_rest(answer: Value) -> Result<(String, std::vec::IntoIter<Value>), BackplaneError> {

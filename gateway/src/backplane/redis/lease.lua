@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Takes or renews a gateway's lease, and does the room's housekeeping on the way.
--- KEYS  1 gateways  2 room  3 history  4 due  5 events
+-- KEYS  1 gateways  2 room  3 history  4 due  5 claims  6 events  7 tries  8 told  9 dead
 -- ARGV  1 incarnation  2 lease, ms  3 expiry of all keys, s  4 key prefix  5 fresh token  6 registry as the gateway
 --       knows it ('' at its start)  7 uid of its pod  8 its template  9 whether it drains, 0|1  10 schema it knows
---       11 age of the repair log, ms  12.. places it saw: epoch, seq
+--       11 age of the repair log, ms  12 how long a told end is known, ms  13.. places it saw: epoch, seq
 local gateways, room, history = KEYS[1], KEYS[2], KEYS[3]
 local me, length, expiry, prefix, fresh, known = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local pod, template, draining, schema, age = ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -42,7 +42,7 @@ elseif h[9] and now - h[9] > age then
 end
 
 -- How far the epoch before came, as far as anybody who lives can tell.
-for i = 12, #ARGV - 1, 2 do
+for i = 13, #ARGV - 1, 2 do
   local name, saw = ARGV[i], tonumber(ARGV[i + 1])
   if name ~= epoch then
     local highest, whose = string.match(former or '', '^(%d+):(.+)$')
@@ -84,5 +84,9 @@ for i = 1, #all, 2 do
   redis.call('EXPIRE', prefix .. 'pending:' .. name, expiry)
 end
 redis.call('HSET', room, 'schema', schema, 'beat', now, 'quiet', quiet, 'online', online)
+redis.call('ZREMRANGEBYSCORE', KEYS[8], '-inf', now - ARGV[12])
 for i = 1, #KEYS do redis.call('EXPIRE', KEYS[i], expiry) end
-return {'ok', born, run, online, condemned, redis.call('ZCOUNT', KEYS[4], '-inf', now), same, other, epoch, seq, now}
+-- An event whose worker never came back is due as well.
+local overdue = redis.call('ZCOUNT', KEYS[4], '-inf', now) + redis.call('ZCOUNT', KEYS[5], '-inf', now)
+local cleanups = {overdue, redis.call('HLEN', KEYS[6]), redis.call('XLEN', KEYS[9])}
+return {'ok', born, run, online, condemned, cleanups, same, other, epoch, seq, now}

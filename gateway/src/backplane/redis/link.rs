@@ -102,6 +102,12 @@ impl Link {
         self.send(&session, call.command(&session.scripts), Instant::now() + COMMAND).await
     }
 
+    /// Sends a command over a connection that may be fresh; does not wait for one.
+    pub(super) async fn command_first(&self, command: Cmd) -> Result<Value, BackplaneError> {
+        let session = self.0.borrow().session().cloned().ok_or_else(away)?;
+        self.send(&session, command, Instant::now() + COMMAND).await
+    }
+
     async fn open(&self, deadline: Instant) -> Result<Arc<Session>, BackplaneError> {
         let mut state = self.0.subscribe();
         let open = state.wait_for(|state| matches!(state, State::Open(_)));

@@ -16,10 +16,14 @@ pub(super) enum Script {
     Sweep,
     Leave,
     Send,
+    Claim,
+    Settle,
+    Hasten,
+    Replay,
 }
 
 /// All of them, in the order of [`Script`].
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 11] = [
     include_str!("lease.lua"),
     include_str!("publish.lua"),
     include_str!("register.lua"),
@@ -27,6 +31,10 @@ const SOURCES: [&str; 7] = [
     include_str!("sweep.lua"),
     include_str!("leave.lua"),
     include_str!("send.lua"),
+    include_str!("claim.lua"),
+    include_str!("settle.lua"),
+    include_str!("hasten.lua"),
+    include_str!("replay.lua"),
 ];
 
 /// The names under which a server knows the scripts.

@@ -155,13 +155,15 @@ pub fn registered(body: &[u8], offered: Option<&str>) -> Result<Verdict, BadAnsw
         },
         Some(_) => return Err(BadAnswer("`websocket` must be an object")),
     };
-    // A browser fails the connection over a subprotocol that it did not ask for.
-    let subprotocol = chosen.filter(|chosen| !chosen.is_empty() && is_offered(chosen, offered.unwrap_or_default()));
+    // A browser fails the connection over a subprotocol that it did not ask for, and over a list of them: functions that say
+    // what the client said, as samples of the platform did, mean whatever suits.
+    let offered: Vec<_> = tokens(offered.unwrap_or_default()).collect();
+    let subprotocol = tokens(chosen.unwrap_or_default()).find(|chosen| offered.contains(chosen));
     Ok(Verdict::Accepted { subprotocol: subprotocol.map(str::to_owned) })
 }
 
-fn is_offered(chosen: &str, offered: &str) -> bool {
-    offered.split(',').any(|token| token.trim_matches([' ', '\t']) == chosen)
+fn tokens(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(|token| token.trim_matches([' ', '\t'])).filter(|token| !token.is_empty())
 }
 
 fn about<'a>(action: &'a str, id: &'a ConnectionId) -> Client<'a> {

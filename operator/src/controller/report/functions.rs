@@ -55,8 +55,9 @@ fn judge(keys: Option<&str>, roots: Option<&str>, observed: &Observed) -> Judgem
         return Judgement::no(reason::SIGNING_KEYS_NOT_FOUND, message);
     }
     if let Some((who, secret)) = lack(keys, &keys_file, |status| &status.refused) {
-        let message =
-            format!("{who}: a line of {secret} is no signing key, which is whsec_ and base64; the other lines count");
+        let message = format!(
+            "{who}: a line of {secret} is no signing key, which is whsec_ and the base64 of 24 to 64 bytes; the other lines count"
+        );
         return Judgement::no(reason::SIGNING_KEYS_REFUSED, message);
     }
     if let Some((who, secret)) = lack(roots, &roots_file, |status| &status.missing) {
@@ -64,7 +65,10 @@ fn judge(keys: Option<&str>, roots: Option<&str>, observed: &Observed) -> Judgem
         return Judgement::no(reason::ROOTS_NOT_FOUND, message);
     }
     if let Some((who, secret)) = lack(roots, &roots_file, |status| &status.refused) {
-        let message = format!("{who}: what {secret} holds cannot be read as certificates in PEM");
+        let message = format!(
+            "{who}: what {secret} holds cannot be read as certificates in PEM; until it can, they trust public authorities, and the last \
+             good ones if they had any"
+        );
         return Judgement::no(reason::ROOTS_REFUSED, message);
     }
     Judgement::yes(reason::CONFIGURED, "all gateways that answer have what functions are called with")

@@ -138,6 +138,7 @@ mod tests {
 
     use super::*;
     use crate::tool::local::backplane::Shared;
+    use crate::tool::local::function_secrets::FunctionSecrets;
     use crate::tool::local::plan::Credentials;
     use crate::tool::local::plan::tests::{plan, wishes};
     use crate::tool::local::push_keys::PushKeys;
@@ -164,7 +165,9 @@ mod tests {
     fn nobody_else_can_look_into_the_directory() {
         let plan = plan(wishes(&Shared::OwnServer));
         let keys = PushKeys::made_up("key".into());
-        let credentials = Credentials { redis_url: Some("redis://:secret@r/"), push_keys: &keys };
+        let functions = FunctionSecrets::default();
+        let credentials =
+            Credentials { redis_url: Some("redis://:secret@r/"), push_keys: &keys, functions: &functions };
         let directory = private_directory("lobby", &plan.files(&credentials)).unwrap();
         let mode = std::fs::metadata(directory.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);

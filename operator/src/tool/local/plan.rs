@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use sha2::{Digest as _, Sha256};
 
 use super::backplane::Shared;
+use super::function_secrets::FunctionSecrets;
 use super::push_keys::PushKeys;
 use crate::hex::hex;
 
@@ -55,6 +56,8 @@ pub struct Credentials<'a> {
     pub redis_url: Option<&'a str>,
     /// Who may push.
     pub push_keys: &'a PushKeys,
+    /// What the room's functions are called with.
+    pub functions: &'a FunctionSecrets,
 }
 
 /// A port that does not exist.
@@ -145,6 +148,11 @@ impl Plan {
         let hot = serde_yaml::to_string(&self.hot).expect("settings can be written as YAML");
         let keys = (push_directory().join(files::PUSH_KEYS), credentials.push_keys.lines());
         let mut files = vec![(cold_file(), cold), (hot_file(), hot), keys];
+        let FunctionSecrets { signing_keys, roots } = credentials.functions;
+        files.extend(
+            signing_keys.as_ref().map(|keys| (signing_directory().join(files::SIGNING_KEYS), keys.lines().to_owned())),
+        );
+        files.extend(roots.as_ref().map(|roots| (ca_directory().join(files::CA_FILE), roots.pem().to_owned())));
         files.extend(credentials.redis_url.map(|url| (redis_directory().join(files::REDIS_URL), url.to_owned())));
         files
     }
@@ -158,6 +166,8 @@ impl Plan {
             ("--hot-file", path(hot_file())),
             ("--redis-directory", path(redis_directory())),
             ("--push-directory", path(push_directory())),
+            ("--signing-directory", path(signing_directory())),
+            ("--ca-directory", path(ca_directory())),
             ("--bind", replica.clients.ip().to_string()),
             ("--client-port", replica.clients.port().to_string()),
             ("--push-port", replica.push.port().to_string()),
@@ -231,10 +241,19 @@ fn push_directory() -> PathBuf {
     PathBuf::from("push")
 }
 
+fn signing_directory() -> PathBuf {
+    PathBuf::from("signing")
+}
+
+fn ca_directory() -> PathBuf {
+    PathBuf::from("ca")
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use chatroom_settings::{Broadcast, Drain, Limits, Push, RedisBackplane, RoomIdentity};
 
+    use super::super::function_secrets::{Roots, SigningKeys};
     use super::*;
 
     fn cold() -> Cold {
@@ -313,15 +332,22 @@ pub(super) mod tests {
     fn the_files_hold_the_settings_and_the_credentials_have_their_own() {
         let plan = plan(wishes(&Shared::OwnServer));
         let keys = PushKeys::parse("secret-key-new-1\nsecret-key-old-1").unwrap();
-        let credentials = Credentials { redis_url: Some("redis://:secret@127.0.0.1:7000/"), push_keys: &keys };
+        let functions = FunctionSecrets {
+            signing_keys: Some(SigningKeys::parse("whsec_secretsecretsecretsecretsecretse").unwrap()),
+            roots: Some(Roots::parse("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----").unwrap()),
+        };
+        let credentials =
+            Credentials { redis_url: Some("redis://:secret@127.0.0.1:7000/"), push_keys: &keys, functions: &functions };
         let files = plan.files(&credentials);
         let paths: Vec<_> = files.iter().map(|(path, _)| path.to_str().unwrap()).collect();
-        assert_eq!(paths, ["cold/cold.yaml", "hot/hot.yaml", "push/keys", "redis/url"]);
+        assert_eq!(paths, ["cold/cold.yaml", "hot/hot.yaml", "push/keys", "signing/keys", "ca/ca.crt", "redis/url"]);
         assert_eq!(serde_yaml::from_str::<Cold>(&files[0].1).unwrap(), plan.cold);
         assert_eq!(serde_yaml::from_str::<Hot>(&files[1].1).unwrap(), plan.hot);
         assert!(!files[0].1.contains("secret") && !files[1].1.contains("secret"));
         assert_eq!(files[2].1, "secret-key-new-1\nsecret-key-old-1");
-        assert_eq!(plan.files(&Credentials { redis_url: None, ..credentials }).len(), 3);
+        assert_eq!(files[3].1, "whsec_secretsecretsecretsecretsecretse");
+        let none = FunctionSecrets::default();
+        assert_eq!(plan.files(&Credentials { redis_url: None, functions: &none, ..credentials }).len(), 3);
     }
 
     #[test]
@@ -333,7 +359,7 @@ pub(super) mod tests {
             "--cold-file /tmp/run/cold/cold.yaml",
             "--hot-file /tmp/run/hot/hot.yaml",
             "--redis-directory /tmp/run/redis",
-            "--push-directory /tmp/run/push",
+            "--push-directory /tmp/run/push --signing-directory /tmp/run/signing --ca-directory /tmp/run/ca",
             "--bind 127.0.0.1 --client-port 8090 --push-port 8091 --internal-port 8092",
             "--pod-name lobby-1 --pod-uid local-lobby-1-5eed",
             "--exit-with-stdin",

@@ -8,15 +8,20 @@
     reason = "in a test a panic is the report, and a line is for its reader"
 )]
 
+mod findings;
+#[path = "../support/mod.rs"]
 mod support;
+mod workers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use findings::Findings;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use support::redis::Server;
+use workers::Workers;
 
 const LEASE: Duration = Duration::from_millis(400);
 const PREFIX: &str = "cr1:{model}:";
@@ -28,15 +33,21 @@ struct Scripts {
     register: String,
     unregister: String,
     sweep: String,
+    claim: String,
+    settle: String,
+    replay: String,
 }
 
 impl Scripts {
     fn good() -> Self {
         Self {
-            lease: include_str!("../src/backplane/redis/lease.lua").into(),
-            register: include_str!("../src/backplane/redis/register.lua").into(),
-            unregister: include_str!("../src/backplane/redis/unregister.lua").into(),
-            sweep: include_str!("../src/backplane/redis/sweep.lua").into(),
+            lease: include_str!("../../src/backplane/redis/lease.lua").into(),
+            register: include_str!("../../src/backplane/redis/register.lua").into(),
+            unregister: include_str!("../../src/backplane/redis/unregister.lua").into(),
+            sweep: include_str!("../../src/backplane/redis/sweep.lua").into(),
+            claim: include_str!("../../src/backplane/redis/claim.lua").into(),
+            settle: include_str!("../../src/backplane/redis/settle.lua").into(),
+            replay: include_str!("../../src/backplane/redis/replay.lua").into(),
         }
     }
 }
@@ -53,32 +64,6 @@ struct World {
     kills: bool,
     freezes: bool,
     stalls: bool,
-}
-
-#[derive(Debug, Default)]
-struct Findings {
-    ended: usize,
-    fenced: usize,
-    killed: usize,
-    stalled: usize,
-    /// Ended connections without an event.
-    missing: usize,
-    /// Events of connections that were refused and never existed.
-    of_refused: usize,
-    /// Events of connections that live.
-    of_living: usize,
-    /// The count beside the truth.
-    online: i64,
-    truth: i64,
-    /// Keys and members that nobody will ever tidy up.
-    left_over: Vec<String>,
-}
-
-impl Findings {
-    fn are_right(&self) -> bool {
-        let wrong = self.missing + self.of_refused + self.of_living + self.left_over.len();
-        wrong == 0 && self.online == self.truth
-    }
 }
 
 struct Gateway {
@@ -99,6 +84,9 @@ struct Model {
     never: BTreeSet<String>,
     numbers: u64,
     next_stall: Instant,
+    workers: Workers,
+    /// Ends that were written, of which some are written again.
+    written: Vec<(String, String)>,
     findings: Findings,
 }
 
@@ -113,6 +101,8 @@ impl Model {
             never: BTreeSet::new(),
             numbers: 0,
             next_stall: Instant::now() + LEASE * 3,
+            workers: Workers::default(),
+            written: Vec::new(),
             findings: Findings::default(),
         };
         (0..3).for_each(|_| model.join(None));
@@ -156,8 +146,8 @@ impl Model {
         let script = self.scripts.lease.clone();
         let answer: Vec<redis::Value> = self.call(
             &script,
-            &["gateways", "room", "history", "due", "events"],
-            &[&name, &length, "86400", PREFIX, &token, &born, &pod, "template", "0", "1", "30000"],
+            &["gateways", "room", "history", "due", "claims", "events", "tries", "told", "dead"],
+            &[&name, &length, "86400", PREFIX, &token, &born, &pod, "template", "0", "1", "30000", "120000"],
         );
         let text = |value: &redis::Value| redis::from_redis_value::<String>(value.clone()).unwrap();
         if text(&answer[0]) == "fenced" {
@@ -180,21 +170,30 @@ impl Model {
     fn sweep(&mut self, condemned: &str) -> (u64, u64) {
         let script = self.scripts.sweep.clone();
         let (connections, pending) = (format!("conns:{condemned}"), format!("pending:{condemned}"));
-        let keys = ["gateways", &connections, &pending, "due", "events", "room"];
-        self.call(&script, &keys, &[condemned, "5", "1"])
+        let keys = ["gateways", &connections, &pending, "due", "events", "told", "room"];
+        self.call(&script, &keys, &[condemned, "5", "1", "86400"])
     }
 
     fn register(&mut self, gateway: &str, mode: &str, id: &str) -> String {
         let script = self.scripts.register.clone();
         let (connections, pending) = (format!("conns:{gateway}"), format!("pending:{gateway}"));
-        self.call(&script, &["gateways", "room", &connections, &pending], &[gateway, mode, id, "details"])
+        self.call(
+            &script,
+            &["gateways", "room", &connections, &pending],
+            &[gateway, mode, id, &format!("details of {id}")],
+        )
     }
 
     fn unregister(&mut self, gateway: &str, id: &str, event: &str) {
         let script = self.scripts.unregister.clone();
         let (connections, pending) = (format!("conns:{gateway}"), format!("pending:{gateway}"));
-        let keys = ["gateways", "room", &connections, &pending, "due", "events"];
-        let _: u64 = self.call(&script, &keys, &[gateway, "0", id, event]);
+        let keys = ["gateways", "room", &connections, &pending, "due", "events", "told"];
+        let event = if event.is_empty() { String::new() } else { format!("{event}: {id}") };
+        let force = if event.is_empty() { "0" } else { "1" };
+        let _: u64 = self.call(&script, &keys, &[gateway, force, "86400", id, &event]);
+        if !event.is_empty() {
+            self.written.push((gateway.to_owned(), id.to_owned()));
+        }
     }
 
     /// All its connections have ended, though it could not say so.
@@ -227,18 +226,24 @@ impl Model {
         let name = self.gateways[slot].name.clone();
         match self.random.random_range(0..10_000) {
             0..5_000 => self.connect(slot, &name),
-            5_000..9_000 => {
+            5_000..8_950 => {
                 let some = self.random.random_range(0..=self.gateways[slot].live.len());
                 let Some(id) = self.gateways[slot].live.iter().nth(some).cloned() else { return };
                 self.gateways[slot].live.remove(&id);
                 let leased = self.gateways[slot].renewed.is_some_and(|renewed| renewed.elapsed() < LEASE);
-                if leased && self.command(&["HEXISTS", &format!("{PREFIX}events"), &id]) {
+                let is_told = self.workers.done.contains_key(&id);
+                if leased && (is_told || self.command(&["HEXISTS", &format!("{PREFIX}events"), &id])) {
                     self.findings.of_living += 1;
                 }
                 self.must.insert(id.clone());
                 for _ in 0..self.random.random_range(1..3) {
                     self.unregister(&name, &id, "ended");
                 }
+            }
+            // Redis changed under it, or the answer got lost: some end is written again.
+            8_950..9_000 => {
+                let Some((owner, id)) = self.written.choose(&mut self.random).cloned() else { return };
+                self.unregister(&owner, &id, "ended");
             }
             9_000..9_015 if world.kills => {
                 self.findings.killed += 1;
@@ -328,30 +333,6 @@ impl Model {
     fn command<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
         redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connection).unwrap()
     }
-
-    fn find(mut self) -> Findings {
-        let events: BTreeMap<String, String> = self.command(&["HGETALL", &format!("{PREFIX}events")]);
-        let due: Vec<String> = self.command(&["ZRANGE", &format!("{PREFIX}due"), "0", "-1"]);
-        assert_eq!(events.keys().collect::<BTreeSet<_>>(), due.iter().collect::<BTreeSet<_>>());
-        let living: BTreeSet<String> = self.gateways.iter().flat_map(|gateway| gateway.live.clone()).collect();
-        let online: i64 = self.command(&["HGET", &format!("{PREFIX}room"), "online"]);
-        let of_gateways: BTreeSet<String> = self.gateways.iter().map(|gateway| gateway.name.clone()).collect();
-        let keys: Vec<String> = self.command(&["KEYS", "*"]);
-        let fields: Vec<String> = self.command(&["HKEYS", &format!("{PREFIX}room")]);
-        let named = keys.iter().chain(&fields).filter_map(|name| name.rsplit_once(':').map(|(_, owner)| owner));
-        let owner_is_dead =
-            |owner: &&str| owner.starts_with('g') && *owner != "gateways" && !of_gateways.contains(*owner);
-        Findings {
-            ended: self.must.len(),
-            missing: self.must.iter().filter(|id| !events.contains_key(*id)).count(),
-            of_refused: self.never.iter().filter(|id| events.contains_key(*id)).count(),
-            of_living: self.findings.of_living + living.iter().filter(|id| events.contains_key(*id)).count(),
-            online,
-            truth: i64::try_from(living.len()).unwrap(),
-            left_over: named.filter(owner_is_dead).map(str::to_owned).collect(),
-            ..self.findings
-        }
-    }
 }
 
 /// Runs the model for a while; nothing where there is no Redis.
@@ -363,6 +344,7 @@ fn run(scripts: &Scripts, world: World, seconds: u64) -> Option<Findings> {
         model.renew_who_is_due();
         model.disturb(world);
         model.step(world);
+        model.work();
     }
     model.settle();
     let findings = model.find();
@@ -390,8 +372,12 @@ fn every_end_has_its_event_and_the_count_is_the_truth() {
         assert!(findings.ended > 100, "the model did something: {findings:?}");
     }
     let total = |of: fn(&Findings) -> usize| findings.iter().map(of).sum::<usize>();
-    let something = [total(|findings| findings.fenced), total(|f| f.killed), total(|f| f.stalled)];
-    assert!(findings.is_empty() || something.iter().all(|count| *count > 0), "fenced, killed, stalled: {something:?}");
+    let something =
+        [total(|f| f.fenced), total(|f| f.killed), total(|f| f.stalled), total(|f| f.buried), total(|f| f.crashed)];
+    assert!(
+        findings.is_empty() || something.iter().all(|count| *count > 0),
+        "fenced, killed, stalled, buried, crashed: {something:?}"
+    );
 }
 
 #[test]
@@ -420,6 +406,18 @@ fn planted_defects_are_seen() {
     let of_refused = planted(&|scripts| spoil(&mut scripts.unregister, "event ~= '' and (", "("));
     for findings in run_all(&of_refused, &[rough(7)], 3) {
         assert!(findings.of_refused > 0, "an event for who was refused: {findings:?}");
+    }
+    let forgetful = planted(&|scripts| spoil(&mut scripts.unregister, "not redis.call('ZSCORE', told, id)", "true"));
+    for findings in run_all(&forgetful, &[rough(15)], 3) {
+        assert!(findings.repeated > 0, "an end that is written again is told again: {findings:?}");
+    }
+    let lossy = planted(&|scripts| spoil(&mut scripts.claim, "redis.call('ZADD', due, lapsed[i + 1], lapsed[i])", ""));
+    for findings in run_all(&lossy, &[rough(16)], 3) {
+        assert!(findings.missing > 0, "what a dead worker held is lost: {findings:?}");
+    }
+    let late = planted(&|scripts| spoil(&mut scripts.settle, "event and count == try", "event"));
+    for findings in run_all(&late, &[rough(17)], 3) {
+        assert!(findings.twice > 0, "a late worker puts off what another one holds: {findings:?}");
     }
     let undead = planted(&|scripts| spoil(&mut scripts.lease, UNDEAD, "if false then"));
     // On a machine that is busy with other things everybody is silent now and then, and nobody is condemned.
