@@ -71,26 +71,6 @@ fn fates(case: &Case, calls: &Calls<'_>, lived: bool) -> Option<String> {
     (is_told && is_known).then(|| "the register function refused it, and its end was told".into())
 }
 
-/// A gateway to which nothing was done does not forget that it told an end.
-fn repeats(calls: &Calls<'_>, outcome: &Outcome) -> Option<String> {
-    let heard = calls.cleanup.iter().filter(|told| told.is_answered() && !outcome.struck.contains(&told.node)).count();
-    (heard > 1).then(|| format!("its end was told {heard} times"))
-}
-
-/// Who is closed by its register function does not come in.
-fn closes(case: &Case, calls: &Calls<'_>, outcome: &Outcome) -> Option<String> {
-    let register = calls.register.first()?;
-    let life = life_of(register);
-    if case.lives[life].conduct != Conduct::ClosedWhileRegistered {
-        return None;
-    }
-    if outcome.seated.contains(&life) {
-        return Some("was closed before it came in, and came in".into());
-    }
-    let has_to_be_known = !outcome.struck.contains(&register.node);
-    (has_to_be_known && !outcome.closed.contains(&life)).then(|| "could not be closed while it was registered".into())
-}
-
 /// What comes after what.
 fn orders(calls: &Calls<'_>, lived: bool) -> Vec<String> {
     let mut wrong = Vec::new();

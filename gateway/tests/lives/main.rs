@@ -25,7 +25,6 @@ use chatroom_gateway::backplane::memory::Memory;
 use judge::{Tally, judge};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use scene::{Backplanes, play};
-use told::timeline;
 
 fn memory() -> Backplanes {
     let room = Memory::new();
@@ -42,7 +41,7 @@ fn check(case: &Case, backplanes: Backplanes, tally: &Mutex<Tally>) -> Result<()
         return Ok(());
     }
     // It may take a while until there is a smaller one.
-    println!("{case:?}\n{wrong:#?}\nstruck: {:?}\n{}", outcome.struck, timeline(&outcome.told));
+    println!("{case:?}\n{wrong:#?}");
     Err(wrong.join("\n"))
 }
 

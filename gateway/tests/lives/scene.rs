@@ -41,8 +41,6 @@ pub(crate) struct Outcome {
     pub(crate) struck: BTreeSet<usize>,
     /// Lives that came in.
     pub(crate) seated: BTreeSet<usize>,
-    /// Lives that were closed before they came in.
-    pub(crate) closed: BTreeSet<usize>,
     /// Why it is not over, or what is left over.
     pub(crate) unrest: Option<String>,
 }
@@ -59,8 +57,6 @@ struct Known {
     asked: BTreeMap<usize, ConnectionId>,
     of: HashMap<ConnectionId, usize>,
     seated: BTreeSet<usize>,
-    /// Lives that were closed before they came in.
-    closed: BTreeSet<usize>,
     /// Lives of which the transport function was told something.
     heard: BTreeSet<usize>,
     /// Ends that the cleanup function was told of.
@@ -87,14 +83,12 @@ pub(crate) async fn play(case: &Case, backplanes: Backplanes) -> Outcome {
         unrest = scene.play(&server, &*observer) => unrest.err(),
         _ = join(strikes, std::future::pending::<()>()) => None,
     };
-    let known = scene.known.borrow().clone();
     let living = || scene.nodes().iter().filter(|node| node.lives());
     let outcome = Outcome {
         told: server.journal().into_iter().map(|(call, ended)| Told::read(&call, ended)).collect(),
         lived: living().map(|node| node.joined.membership.borrow().incarnation).collect(),
-        struck: known.struck,
-        seated: known.seated,
-        closed: known.closed,
+        struck: scene.known.borrow().struck.clone(),
+        seated: scene.known.borrow().seated.clone(),
         unrest,
     };
     scene.nodes().iter().for_each(Node::kill);
@@ -195,10 +189,8 @@ impl Scene {
                     known.asked.insert(life, id);
                     known.of.insert(id, life);
                 });
-                if self.case.lives[life].conduct == Conduct::ClosedWhileRegistered
-                    && self.nodes()[node].sessions.close(id, Close::asked(None, "bye"))
-                {
-                    self.known.send_modify(|known| _ = known.closed.insert(life));
+                if self.case.lives[life].conduct == Conduct::ClosedWhileRegistered {
+                    assert!(self.nodes()[node].sessions.close(id, Close::asked(None, "bye")), "it is being registered");
                 }
                 self.strike(Moment::RegisterRead, life, node);
                 self.case.lives[life].register.then()
@@ -312,9 +304,8 @@ impl Scene {
         let mut living = 0;
         for (number, node) in self.nodes().iter().enumerate().filter(|(_, node)| node.lives()) {
             living += 1;
-            // Who has no lease may have been declared dead, and not know it yet.
-            if !node.joined.clock.holds() || !node.is_empty().await {
-                return Err(format!("gateway {number} is not empty, or has no lease"));
+            if !node.is_empty().await {
+                return Err(format!("gateway {number} is not empty"));
             }
         }
         let request = LeaseRequest {

@@ -56,18 +56,3 @@ impl Told {
         self.ended.is_some_and(|ended| ended.answered)
     }
 }
-
-/// All calls with their times in milliseconds, for whoever has to find out what happened.
-pub(crate) fn timeline(told: &[Told]) -> String {
-    let Some(origin) = told.iter().map(|told| told.began).min() else { return String::new() };
-    let after = |at: Instant| at.saturating_duration_since(origin).as_millis();
-    let line = |told: &Told| {
-        let ended = told.ended.map_or_else(
-            || "never ended".into(),
-            |ended| format!("{} {}", if ended.answered { "answered" } else { "broken" }, after(ended.at)),
-        );
-        let Told { id, what, node, began, .. } = told;
-        format!("{:>6} {id} gateway {node}: {what:?}, {ended}\n", after(*began))
-    };
-    told.iter().map(line).collect()
-}
